@@ -1,0 +1,13 @@
+#include "apps/cli/commands.hpp"
+
+#include <CLI/CLI.hpp>
+
+namespace gliograd::cli {
+
+void add_version(CLI::App& app) {
+  app.set_version_flag("--version", std::string("gliograd ") + GLIOGRAD_VERSION);
+}
+
+void add_commands(CLI::App& app) { add_version(app); }
+
+}  // namespace gliograd::cli

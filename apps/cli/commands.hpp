@@ -1,0 +1,15 @@
+// One function a subcommand, one file a function: apps/cli/<name>.cpp.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace gliograd::cli {
+
+/// Adds every subcommand to the program, in the order of --help.
+void add_commands(CLI::App& app);
+
+void add_version(CLI::App& app);
+
+}  // namespace gliograd::cli

@@ -1,0 +1,54 @@
+#include "apps/cli/program.hpp"
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <new>
+
+#include "apps/cli/commands.hpp"
+#include "engine/core/interrupt.hpp"
+
+namespace gliograd::cli {
+namespace {
+
+int report(const char* text, int code) {
+  std::fprintf(stderr, "gliograd: %s\n", text);
+  return code;
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  CLI::App app(
+      "gliograd: a deep-learning engine and a study on glioma MRI. For research use only; not a "
+      "medical device.");
+  app.require_subcommand(1);
+  app.fallthrough(false);
+  app.option_defaults()->always_capture_default();
+  add_commands(app);
+  // A file-size limit or a closed pipe is an ordinary write error, not a silent death.
+  std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    app.parse(argc, argv);
+    if (std::fflush(stdout) != 0) return report("standard output: cannot be written", 1);
+    return 0;
+  } catch (const CLI::RuntimeError& error) {  // a command's own exit code
+    std::fflush(stdout);
+    return error.get_exit_code();
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  } catch (const Interrupted&) {
+    return report("interrupted; the same command goes on where it stopped", 130);
+  } catch (const WorkError& error) {
+    return report(error.what(), 1);
+  } catch (const Error& error) {
+    return report(error.what(), 2);
+  } catch (const std::bad_alloc&) {
+    return report("out of memory", 1);
+  } catch (const std::exception& error) {
+    return report(error.what(), 1);
+  }
+}
+
+}  // namespace gliograd::cli

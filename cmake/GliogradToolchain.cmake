@@ -1,0 +1,51 @@
+# Compiler settings of every target, in one place.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+# -Wno-restrict: g++ 12 sees overlap in std::string + std::string (its bug 105329).
+# -ffp-contract=off: g++ contracts a*b + c in its FMA clones otherwise, and CPU and GPU must agree.
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wall> $<$<COMPILE_LANGUAGE:CXX>:-Wextra>
+                    $<$<COMPILE_LANGUAGE:CXX>:-Werror> $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>
+                    $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
+include_directories(${CMAKE_SOURCE_DIR})
+
+if(GLIOGRAD_SANITIZE STREQUAL "address")
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+elseif(GLIOGRAD_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
+elseif(GLIOGRAD_SANITIZE)
+  message(FATAL_ERROR "GLIOGRAD_SANITIZE must be empty, address or thread; got ${GLIOGRAD_SANITIZE}")
+endif()
+
+# CUDA: found or not, said in one line. Everything compiles for both architectures, GPU or no GPU.
+set(GLIOGRAD_HAS_CUDA OFF)
+if(NOT GLIOGRAD_CUDA STREQUAL "OFF" AND NOT GLIOGRAD_SANITIZE)
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real)
+    set(CMAKE_CUDA_STANDARD 20)
+    enable_language(CUDA)
+    set(GLIOGRAD_HAS_CUDA ON)
+    message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION}, sm_80 and sm_90")
+  elseif(GLIOGRAD_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "GLIOGRAD_CUDA=ON, but no nvcc was found (set CUDACXX or PATH)")
+  else()
+    message(STATUS "CUDA: no nvcc found; built for the CPU alone")
+  endif()
+endif()

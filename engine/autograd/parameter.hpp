@@ -1,0 +1,50 @@
+// Parameter: a trained tensor: its name, master copy and gradient, and its cached copies.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "engine/tensor/tensor.hpp"
+
+namespace gliograd {
+
+class Tape;
+
+class Parameter {
+ public:
+  Parameter() = default;
+  /// `master` is f32, or f64 in a network built for the reference. The gradient has its type.
+  Parameter(std::string name, Tensor master);
+
+  std::string name;  // dotted: "features.0.conv.weight"
+  Tensor master;
+  Tensor gradient;            // same shape and type; undefined until the first backward pass
+  bool has_gradient = false;  // false: the next backward pass overwrites instead of adding
+  bool trainable = true;      // false: frozen, no gradient is computed
+  bool decay = true;          // whether weight decay applies (not to biases and batch norm)
+
+  /// The handle of this parameter in the tape's compute type. Gradients flow to it when trainable.
+  Tensor on(Tape& tape);
+
+  /// To be called after every change of `master`; cached copies of older versions are made anew.
+  void bump() { ++version_; }
+  uint64_t version() const { return version_; }
+  /// A cached copy that is valid for one version: packed weights, a cast. `make` is called when the
+  /// cached one is missing or stale. `key` names the kind of copy (dtype, layout, stream).
+  template <class Make>
+  const Tensor& cached(const std::string& key, const Make& make) {
+    Cached& slot = cache_[key];
+    if (!slot.tensor.defined() || slot.version != version_) slot = {make(), version_};
+    return slot.tensor;
+  }
+
+ private:
+  struct Cached {
+    Tensor tensor;
+    uint64_t version = 0;
+  };
+  uint64_t version_ = 1;
+  std::map<std::string, Cached> cache_;  // one stream trains a network at a time
+};
+
+}  // namespace gliograd

@@ -1,0 +1,154 @@
+#include "engine/autograd/tape.hpp"
+
+#include "engine/core/error.hpp"
+#include "engine/tensor/cast.hpp"
+
+namespace gliograd {
+
+Parameter::Parameter(std::string name_, Tensor master_)
+    : name(std::move(name_)), master(std::move(master_)) {
+  GG_CHECK(master.dtype == DType::f32 || master.dtype == DType::f64, "parameter ", name,
+           ": masters are f32 or f64; got ", master.dtype);
+}
+
+Tensor Parameter::on(Tape& tape) {
+  const Tensor& x = master.dtype == tape.compute()
+                        ? master
+                        : cached(std::string("cast:") + name_of(tape.compute()),
+                                 [&] { return cast(master, tape.compute()); });
+  return tape.watch(*this, x);
+}
+
+Tape::Tape(Stream& stream, DType compute, bool recording)
+    : stream_(&stream), compute_(compute), recording_(recording), gradients_(1), parameters_(1) {
+  GG_CHECK(is_float(compute), "tape: the compute type must be floating; got ", compute);
+}
+
+Tape::Tape(Stream& stream, DType compute) : Tape(stream, compute, true) {}
+Tape Tape::off(Stream& stream, DType compute) { return {stream, compute, false}; }
+Tape::Tape(Tape&&) noexcept = default;
+Tape::~Tape() = default;
+
+uint32_t Tape::new_variable() {
+  gradients_.emplace_back();
+  parameters_.push_back(nullptr);
+  return static_cast<uint32_t>(gradients_.size() - 1);
+}
+
+Tensor Tape::watch(const Tensor& x) {
+  Tensor y = x.detached();
+  if (recording_) y.variable = new_variable();
+  return y;
+}
+
+Tensor Tape::watch(Parameter& parameter, const Tensor& x) {
+  Tensor y = x.detached();
+  y.parameter = &parameter;
+  if (recording_ && parameter.trainable) {
+    y.variable = new_variable();
+    parameters_[y.variable] = &parameter;
+  }
+  return y;
+}
+
+bool Tape::needs_gradient(const std::vector<Tensor>& inputs) const {
+  if (!recording_) return false;
+  for (const Tensor& x : inputs) {
+    if (x.variable != 0) return true;
+  }
+  return false;
+}
+
+Tensor Tape::record_node(Tensor y, const std::vector<Tensor>& inputs, std::unique_ptr<Node> node) {
+  GG_CHECK(!used_, "tape: backward() was called; start a new tape for another pass");
+  Record record;
+  for (const Tensor& x : inputs) {
+    GG_CHECK(x.variable < gradients_.size(), node->name(), ": an input belongs to another tape");
+    record.inputs.push_back(x.variable);
+  }
+  record.node = std::move(node);
+  y.variable = record.output = new_variable();
+  y.parameter = nullptr;
+  records_.push_back(std::move(record));
+  return y;
+}
+
+void Tape::backward(const Tensor& loss) {
+  GG_CHECK(loss.size() == 1, "backward: the loss must be a scalar; got ", loss.shape);
+  Tensor dy = empty_like(loss);
+  const double one = stream_->state()->loss_scale;
+  if (loss.dtype == DType::f64) {
+    dy.at<double>(0) = one;
+  } else {
+    GG_CHECK(loss.dtype == DType::f32, "backward: losses are f32 or f64; got ", loss.dtype);
+    dy.at<float>(0) = static_cast<float>(one);
+  }
+  backward(loss, dy);
+}
+
+void Tape::backward(const Tensor& y, const Tensor& dy) {
+  GG_CHECK(recording_, "backward: the tape is off");
+  GG_CHECK(!used_, "backward: this tape was used already");
+  GG_CHECK(y.variable != 0 && y.variable < gradients_.size(),
+           "backward: nothing with a gradient leads to this tensor on this tape");
+  GG_CHECK(dy.shape == y.shape && dy.dtype == y.dtype, "backward: dy must be ", y.dtype, ' ',
+           y.shape, "; got ", dy.dtype, ' ', dy.shape);
+  used_ = true;
+  const int threads = stream_->threads();
+  gradients_[y.variable] = dy.detached();
+  BackwardContext context{*stream_, {}};
+  for (auto record = records_.rbegin(); record != records_.rend(); ++record) {
+    const Tensor gradient = std::exchange(gradients_[record->output], Tensor{});
+    if (gradient.defined()) {
+      context.needs.clear();
+      for (const uint32_t input : record->inputs) context.needs.push_back(input != 0);
+      std::vector<Tensor> inputs = record->node->backward(context, gradient);
+      GG_CHECK(inputs.size() == record->inputs.size(), record->node->name(), ": backward returned ",
+               inputs.size(), " gradients for ", record->inputs.size(), " inputs");
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        const uint32_t variable = record->inputs[i];
+        if (variable == 0 || !inputs[i].defined()) continue;
+        Tensor& sum = gradients_[variable];
+        if (!sum.defined()) {
+          sum = std::move(inputs[i]);
+        } else {
+          if (!sum.unique()) {  // another gradient shares this memory: add into a copy
+            Tensor copy = empty_like(sum);
+            copy_into(copy, sum, threads);
+            sum = std::move(copy);
+          }
+          add_into(sum, inputs[i], threads);
+        }
+      }
+    }
+    record->node.reset();
+  }
+  for (size_t v = 1; v < parameters_.size(); ++v) {
+    if (parameters_[v] == nullptr || !gradients_[v].defined()) continue;
+    Parameter& parameter = *parameters_[v];
+    if (!parameter.gradient.defined()) parameter.gradient = empty_like(parameter.master);
+    if (parameter.has_gradient) {
+      add_into(parameter.gradient, gradients_[v], threads);
+    } else {
+      copy_into(parameter.gradient, gradients_[v], threads);
+    }
+    parameter.has_gradient = true;
+    gradients_[v] = {};
+  }
+}
+
+Tensor Tape::gradient(const Tensor& watched) const {
+  GG_CHECK(watched.variable != 0 && watched.variable < gradients_.size(),
+           "gradient: the tensor is not watched by this tape");
+  return gradients_[watched.variable];
+}
+
+std::vector<std::pair<std::string, int64_t>> Tape::nodes() const {
+  std::vector<std::pair<std::string, int64_t>> list;
+  for (const Record& record : records_) {
+    if (record.node) list.emplace_back(record.node->name(), record.node->saved_bytes());
+  }
+  return list;
+}
+
+}  // namespace gliograd

@@ -1,0 +1,88 @@
+#include "engine/device/allocator.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <utility>
+
+#include "engine/core/error.hpp"
+
+namespace gliograd {
+namespace {
+
+constexpr int64_t kAlignment = 256;
+constexpr int64_t kHugePage = 2 << 20;
+
+class HostMemory final : public MemorySource {
+ public:
+  void* take(int64_t bytes) override {
+    const int64_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
+    const int64_t rounded = (bytes + alignment - 1) / alignment * alignment;
+    void* memory = std::aligned_alloc(alignment, rounded);
+    if (memory == nullptr) {
+      throw WorkError(concat_text("out of memory: the machine refused ", bytes, " bytes"));
+    }
+    // Advice only; without it a fresh step spends its time in page faults.
+    if (alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
+    return memory;
+  }
+  void give(void* memory, int64_t) override { std::free(memory); }
+};
+
+}  // namespace
+
+std::unique_ptr<MemorySource> host_memory() { return std::make_unique<HostMemory>(); }
+
+CachingAllocator::CachingAllocator(std::unique_ptr<MemorySource> source)
+    : source_(std::move(source)) {}
+
+CachingAllocator::~CachingAllocator() { trim(); }
+
+int64_t CachingAllocator::round_up(int64_t bytes) {
+  if (bytes <= kAlignment) return kAlignment;
+  const int64_t step = std::max<int64_t>(
+      kAlignment, int64_t{1} << (std::bit_width(static_cast<uint64_t>(bytes - 1)) - 4));
+  return (bytes + step - 1) / step * step;
+}
+
+void* CachingAllocator::allocate(int64_t bytes) {
+  const int64_t size = round_up(bytes);
+  const std::lock_guard lock(mutex_);
+  void* memory = nullptr;
+  if (auto found = free_.find(size); found != free_.end() && !found->second.empty()) {
+    memory = found->second.back();
+    found->second.pop_back();
+  } else {
+    memory = source_->take(size);
+    ++stats_.source_calls;
+    stats_.held_bytes += size;
+  }
+  stats_.in_use_bytes += size;
+  stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.in_use_bytes);
+  return memory;
+}
+
+void CachingAllocator::release(void* memory, int64_t bytes) {
+  const int64_t size = round_up(bytes);
+  const std::lock_guard lock(mutex_);
+  free_[size].push_back(memory);
+  stats_.in_use_bytes -= size;
+}
+
+void CachingAllocator::trim() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [size, blocks] : free_) {
+    for (void* memory : blocks) source_->give(memory, size);
+    stats_.held_bytes -= size * static_cast<int64_t>(blocks.size());
+    blocks.clear();
+  }
+}
+
+MemoryStats CachingAllocator::stats() const {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+}  // namespace gliograd

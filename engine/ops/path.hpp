@@ -1,0 +1,22 @@
+// Which of an op's three paths serves a tensor.
+#pragma once
+#include "engine/tensor/tensor.hpp"
+
+namespace gliograd {
+
+enum class Path : uint8_t {
+  reference,  // naive f64 loops that follow the formula: the specification
+  cpu,        // vectorized and threaded
+  cuda,       // handwritten kernels, cuDNN, cuBLASLt
+};
+
+/// f64 takes the reference on any device; other types go by device.
+inline Path path_of(const Tensor& x) {
+  if (x.dtype == DType::f64) return Path::reference;
+  return x.device() == Device::cpu ? Path::cpu : Path::cuda;
+}
+
+/// For an op without a cuda path.
+#define GG_NO_CUDA_PATH(op) GG_CHECK(false, op, ": no cuda path; move the tensor to the cpu")
+
+}  // namespace gliograd

@@ -1,0 +1,101 @@
+#include "engine/tensor/cast.hpp"
+
+#include "engine/core/parallel.hpp"
+#include "engine/tensor/layout.hpp"
+
+namespace gliograd {
+
+bf16 to_bf16(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return {static_cast<uint16_t>((bits >> 16) | 0x40u)};
+  return {static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16)};
+}
+
+float to_float(f16 x) {
+  const uint32_t sign = static_cast<uint32_t>(x.bits & 0x8000u) << 16;
+  const uint32_t exponent = (x.bits >> 10) & 0x1fu, fraction = x.bits & 0x3ffu;
+  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13);
+  if (exponent == 0) {  // zero or subnormal: fraction * 2^-24
+    const float magnitude = std::ldexp(static_cast<float>(fraction), -24);
+    return sign ? -magnitude : magnitude;
+  }
+  return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
+}
+
+f16 to_f16(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return {static_cast<uint16_t>(sign | 0x7e00u)};
+  if (magnitude >= 0x477ff000u)
+    return {static_cast<uint16_t>(sign | 0x7c00u)};  // rounds past 65504
+  if (magnitude < 0x38800000u) {                     // below 2^-14: subnormal, in units of 2^-24
+    const float units = std::ldexp(std::bit_cast<float>(magnitude), 24);
+    return {static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(units)))};
+  }
+  const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
+  return {static_cast<uint16_t>(sign | ((rounded >> 13) - (112u << 10)))};
+}
+
+namespace {
+
+float load(const float* p, int64_t i) { return p[i]; }
+double load(const double* p, int64_t i) { return p[i]; }
+float load(const bf16* p, int64_t i) { return to_float(p[i]); }
+float load(const f16* p, int64_t i) { return to_float(p[i]); }
+void store(float* p, int64_t i, double v) { p[i] = static_cast<float>(v); }
+void store(double* p, int64_t i, double v) { p[i] = v; }
+void store(bf16* p, int64_t i, double v) { p[i] = to_bf16(static_cast<float>(v)); }
+void store(f16* p, int64_t i, double v) { p[i] = to_f16(static_cast<float>(v)); }
+
+// Calls body with a typed pointer to the elements of x.
+template <class Body>
+void with_float_type(const Tensor& x, const Body& body) {
+  switch (x.dtype) {
+    case DType::f64: body(x.data<double>()); break;
+    case DType::f32: body(x.data<float>()); break;
+    case DType::bf16: body(x.data<bf16>()); break;
+    case DType::f16: body(x.data<f16>()); break;
+    default: GG_CHECK(false, "cast: only between floating types; got ", x.dtype);
+  }
+}
+
+constexpr int64_t kGrain = 1 << 15;
+
+template <bool kAdd>
+void transfer(Tensor& to, const Tensor& x, int threads) {
+  GG_CHECK(to.shape == x.shape && to.layout == x.layout, kAdd ? "add_into" : "copy_into",
+           ": shapes and layouts must agree; got ", to.shape, " and ", x.shape);
+  const int64_t n = storage_size(x.shape, x.layout);
+  with_float_type(to, [&](auto* out) {
+    with_float_type(x, [&](auto* in) {
+      parallel_for(threads, n, kGrain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          if constexpr (kAdd) {
+            store(out, i, load(out, i) + load(in, i));
+          } else {
+            store(out, i, load(in, i));
+          }
+        }
+      });
+    });
+  });
+}
+
+}  // namespace
+
+void add_into(Tensor& to, const Tensor& x, int threads) { transfer<true>(to, x, threads); }
+
+void copy_into(Tensor& to, const Tensor& x, int threads) { transfer<false>(to, x, threads); }
+
+Tensor cast(const Tensor& x, DType dtype, int threads) {
+  if (x.dtype == dtype) return x;
+  GG_CHECK(is_float(x.dtype) && is_float(dtype), "cast: only between floating types; got ", x.dtype,
+           " to ", dtype);
+  GG_CHECK(x.layout == Layout::nhwc, "cast: the layout must be nhwc");
+  Tensor y = empty_like(x, x.shape, dtype);
+  copy_into(y, x, threads);
+  return y;
+}
+
+}  // namespace gliograd

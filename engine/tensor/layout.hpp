@@ -1,0 +1,22 @@
+// The one place that converts between physical layouts, and counts how often it had to.
+#pragma once
+#include <cstdint>
+
+#include "engine/tensor/tensor.hpp"
+
+namespace gliograd {
+
+/// Elements that memory of this shape holds in this layout (blocked16 pads C to a multiple of 16).
+int64_t storage_size(const Shape& shape, Layout layout);
+
+/// `x` in the other layout (the same handle where it already has it). f32 only; 4-D only.
+Tensor to_layout(const Tensor& x, Layout layout);
+
+/// Conversions made by this process so far, and their bytes read and written.
+struct LayoutConversions {
+  int64_t count = 0;
+  int64_t bytes = 0;
+};
+LayoutConversions layout_conversions();
+
+}  // namespace gliograd

@@ -1,0 +1,113 @@
+#include "engine/tensor/tensor.hpp"
+
+#include <cstring>
+#include <utility>
+
+#include "engine/tensor/cast.hpp"
+#include "engine/tensor/layout.hpp"
+
+namespace gliograd {
+
+Storage::Storage(std::shared_ptr<CachingAllocator> allocator, Device device, int64_t bytes)
+    : allocator_(std::move(allocator)),
+      device_(device),
+      bytes_(bytes),
+      data_(allocator_->allocate(bytes)) {}
+
+Storage::~Storage() { allocator_->release(data_, bytes_); }
+
+Tensor::Tensor(std::shared_ptr<Storage> storage, Shape shape_, DType dtype_, Layout layout_)
+    : shape(shape_), dtype(dtype_), layout(layout_), storage_(std::move(storage)) {}
+
+Tensor Tensor::reshaped(const Shape& to) const {
+  GG_CHECK(to.size() == size(), "reshape: ", shape, " has ", size(), " elements, ", to, " has ",
+           to.size());
+  GG_CHECK(layout == Layout::nhwc, "reshape: the layout must be nhwc");
+  Tensor y = *this;
+  y.shape = to;
+  return y;
+}
+
+Tensor Tensor::detached() const {
+  Tensor y = *this;
+  y.variable = 0;
+  y.parameter = nullptr;
+  return y;
+}
+
+namespace {
+
+Tensor make(const std::shared_ptr<CachingAllocator>& allocator, Device device, const Shape& shape,
+            DType dtype, Layout layout) {
+  const int64_t bytes = storage_size(shape, layout) * size_of(dtype);
+  return {std::make_shared<Storage>(allocator, device, bytes), shape, dtype, layout};
+}
+
+}  // namespace
+
+Tensor empty(Stream& stream, const Shape& shape, DType dtype, Layout layout) {
+  return make(stream.allocator(), stream.device(), shape, dtype, layout);
+}
+
+Tensor empty_like(const Tensor& x) {
+  return make(x.storage()->allocator(), x.device(), x.shape, x.dtype, x.layout);
+}
+
+Tensor empty_like(const Tensor& x, const Shape& shape) { return empty_like(x, shape, x.dtype); }
+
+Tensor empty_like(const Tensor& x, const Shape& shape, DType dtype) {
+  return make(x.storage()->allocator(), x.device(), shape, dtype, Layout::nhwc);
+}
+
+Tensor zeros(Stream& stream, const Shape& shape, DType dtype) {
+  Tensor x = empty(stream, shape, dtype);
+  fill_zero(x);
+  return x;
+}
+
+Tensor zeros_like(const Tensor& x) {
+  Tensor y = empty_like(x);
+  fill_zero(y);
+  return y;
+}
+
+void fill_zero(Tensor& x) { std::memset(x.raw(), 0, x.storage()->bytes()); }
+
+Tensor from_values(Stream& stream, const Shape& shape, const std::vector<double>& values,
+                   DType dtype) {
+  GG_CHECK(static_cast<int64_t>(values.size()) == shape.size(), "from_values: ", shape, " needs ",
+           shape.size(), " values; got ", values.size());
+  Tensor x = empty(stream, shape, dtype);
+  for (int64_t i = 0; i < x.size(); ++i) {
+    const double v = values[i];
+    switch (dtype) {
+      case DType::f64: x.at<double>(i) = v; break;
+      case DType::f32: x.at<float>(i) = static_cast<float>(v); break;
+      case DType::bf16: x.at<bf16>(i) = to_bf16(static_cast<float>(v)); break;
+      case DType::f16: x.at<f16>(i) = to_f16(static_cast<float>(v)); break;
+      case DType::u8: x.at<uint8_t>(i) = static_cast<uint8_t>(v); break;
+      case DType::i32: x.at<int32_t>(i) = static_cast<int32_t>(v); break;
+      case DType::i64: x.at<int64_t>(i) = static_cast<int64_t>(v); break;
+    }
+  }
+  return x;
+}
+
+std::vector<double> to_values(const Tensor& any) {
+  const Tensor x = to_layout(any, Layout::nhwc);
+  std::vector<double> values(x.size());
+  for (int64_t i = 0; i < x.size(); ++i) {
+    switch (x.dtype) {
+      case DType::f64: values[i] = x.at<double>(i); break;
+      case DType::f32: values[i] = x.at<float>(i); break;
+      case DType::bf16: values[i] = to_float(x.at<bf16>(i)); break;
+      case DType::f16: values[i] = to_float(x.at<f16>(i)); break;
+      case DType::u8: values[i] = x.at<uint8_t>(i); break;
+      case DType::i32: values[i] = x.at<int32_t>(i); break;
+      case DType::i64: values[i] = static_cast<double>(x.at<int64_t>(i)); break;
+    }
+  }
+  return values;
+}
+
+}  // namespace gliograd

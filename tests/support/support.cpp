@@ -1,0 +1,104 @@
+#include "tests/support/support.hpp"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <random>
+#include <sstream>
+
+extern char** environ;
+
+namespace gliograd::test {
+
+Stream& cpu_stream() {
+  static const std::unique_ptr<Stream> stream = Stream::cpu();
+  return *stream;
+}
+
+Tensor tensor(const Shape& shape, const std::vector<double>& values, DType dtype) {
+  return from_values(cpu_stream(), shape, values, dtype);
+}
+
+std::vector<double> values(const Tensor& x) { return to_values(x); }
+
+uint64_t fresh_seed() {
+  std::random_device device;
+  return static_cast<uint64_t>(device()) << 32 | device();
+}
+
+TempDir::TempDir() {
+  std::string name = (std::filesystem::temp_directory_path() / "gliograd-test-XXXXXX").string();
+  REQUIRE(mkdtemp(name.data()) != nullptr);
+  path_ = name;
+}
+
+TempDir::~TempDir() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+CommandResult run_command(const std::vector<std::string>& arguments) {
+  const TempDir folder;
+  const std::string out = folder / "out", err = folder / "err";
+  std::vector<char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT, 0600);
+  posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT, 0600);
+  pid_t child = 0;
+  const int failed = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  REQUIRE_MESSAGE(failed == 0, "cannot start ", arguments[0]);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return {code, read_file(out), read_file(err)};
+}
+
+CommandResult gliograd(const std::vector<std::string>& arguments) {
+  std::vector<std::string> all = {GLIOGRAD_BINARY_DIR "/gliograd"};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  return run_command(all);
+}
+
+void skip(const std::string& test, const std::string& why) {
+  std::printf("SKIPPED: %s: %s\n", test.c_str(), why.c_str());
+}
+
+std::optional<std::string> real_data(const std::string& name, const std::string& test) {
+  const char* root = std::getenv("GLIOGRAD_DATA");
+  if (root == nullptr) {
+    skip(test, "GLIOGRAD_DATA is not set");
+    return std::nullopt;
+  }
+  const std::filesystem::path path = std::filesystem::path(root) / name;
+  if (!std::filesystem::exists(path)) {
+    skip(test, path.string() + " does not exist");
+    return std::nullopt;
+  }
+  return path.string();
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  REQUIRE_MESSAGE(in.good(), "cannot read ", path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+void write_file(const std::string& path, const std::string& content) {
+  std::ofstream out(path, std::ios::binary);
+  out << content;
+  REQUIRE_MESSAGE(out.good(), "cannot write ", path);
+}
+
+}  // namespace gliograd::test
