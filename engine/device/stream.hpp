@@ -33,6 +33,7 @@ struct RandomKey {
 struct StreamOptions {
   int threads = 1;             // the OpenMP team of CPU work
   bool deterministic = false;  // GPU: fixed choices, no float sums in no fixed order
+  bool vendor = true;          // CPU: take oneDNN where it is built in; false: own kernels alone
   RandomKey random = {};
 };
 
@@ -45,6 +46,7 @@ class Stream {
   kernels::Queue queue() const { return queue_; }
   int threads() const { return options_.threads; }
   bool deterministic() const { return options_.deterministic; }
+  bool vendor() const { return options_.vendor; }
   const RandomKey& random() const { return options_.random; }
   void set_random(const RandomKey& key);
   /// In this stream's memory; on the CPU simply readable.
