@@ -3,12 +3,14 @@
 #include <cmath>
 #include <random>
 
+#include "tests/study/toy_scores.hpp"
 #include "tests/support/support.hpp"
 
 using namespace gliograd;
 using namespace gliograd::study;
 using test::contains;
 using test::error_of;
+using test::random_scores;
 
 namespace {
 
@@ -17,20 +19,6 @@ Scores plain(std::vector<uint8_t> positive, std::vector<double> score) {
   s.positive = std::move(positive);
   s.repeats = {std::move(score)};
   s.name = "test";
-  return s;
-}
-
-// Random patients with many ties; at least two of each class.
-Scores random_scores(std::mt19937_64& random, int n, int repeats, int strata) {
-  std::uniform_int_distribution<int> level(0, 9), coin(0, 2), site(0, std::max(0, strata - 1));
-  Scores s;
-  s.name = "random";
-  for (int i = 0; i < n; ++i) s.positive.push_back(i < 4 ? i % 2 : coin(random) == 0);
-  for (int i = 0; i < n && strata > 0; ++i) s.stratum.push_back(i < 4 ? 0 : site(random));
-  for (int r = 0; r < repeats; ++r) {
-    s.repeats.emplace_back();
-    for (int i = 0; i < n; ++i) s.repeats.back().push_back(0.1 * level(random));
-  }
   return s;
 }
 
