@@ -8,6 +8,9 @@ void add_version(CLI::App& app) {
   app.set_version_flag("--version", std::string("gliograd ") + GLIOGRAD_VERSION);
 }
 
-void add_commands(CLI::App& app) { add_version(app); }
+void add_commands(CLI::App& app) {
+  add_version(app);
+  add_doctor(app);
+}
 
 }  // namespace gliograd::cli

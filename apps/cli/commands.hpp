@@ -11,5 +11,6 @@ namespace gliograd::cli {
 void add_commands(CLI::App& app);
 
 void add_version(CLI::App& app);
+void add_doctor(CLI::App& app);
 
 }  // namespace gliograd::cli

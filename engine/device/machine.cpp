@@ -1,0 +1,142 @@
+#include "engine/device/machine.hpp"
+
+#include <dlfcn.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <fstream>
+#include <thread>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if GLIOGRAD_HAS_ONEDNN
+#include <oneapi/dnnl/dnnl.h>
+#endif
+
+namespace gliograd {
+namespace {
+
+#if defined(__x86_64__)
+struct Leaf {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+};
+
+Leaf cpuid(unsigned leaf, unsigned sub = 0) {
+  Leaf out;
+  if (__get_cpuid_count(leaf, sub, &out.eax, &out.ebx, &out.ecx, &out.edx) == 0) return {};
+  return out;
+}
+
+// Register state that the operating system saves: bits 1-2 AVX, 5-7 AVX-512, 17-18 AMX tiles.
+uint64_t saved_state() {
+  if ((cpuid(1).ecx >> 27 & 1) == 0) return 0;  // no xgetbv
+  uint32_t low = 0, high = 0;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return static_cast<uint64_t>(high) << 32 | low;
+}
+
+std::string brand() {
+  std::array<Leaf, 3> parts;
+  for (unsigned i = 0; i < 3; ++i) parts[i] = cpuid(0x80000002u + i);
+  char text[49] = {};
+  std::memcpy(text, parts.data(), 48);
+  std::string name(text);
+  name.erase(0, name.find_first_not_of(' '));
+  return name.empty() ? "unknown" : name;
+}
+
+void read_processor(MachineFacts& facts) {
+  facts.processor = brand();
+  const uint64_t saved = saved_state();
+  const bool avx = (saved & 0x6) == 0x6, avx512 = (saved & 0xe6) == 0xe6,
+             amx = (saved & 0x60000) == 0x60000;
+  const Leaf seven = cpuid(7), seven_one = cpuid(7, 1);
+  const auto add = [&](bool here, const char* name) {
+    if (here) facts.features.emplace_back(name);
+  };
+  add(avx && (seven.ebx >> 5 & 1) != 0, "AVX2");
+  add(avx512 && (seven.ebx >> 16 & 1) != 0, "AVX-512");
+  add(avx512 && (seven_one.eax >> 5 & 1) != 0, "AVX512-BF16");
+  add(avx512 && (seven.edx >> 23 & 1) != 0, "AVX512-FP16");
+  add(amx && (seven.edx >> 22 & 1) != 0, "AMX-BF16");
+  add(amx && (seven.edx >> 25 & 1) != 0, "AMX-INT8");
+}
+#else
+void read_processor(MachineFacts& facts) { facts.processor = "unknown"; }
+#endif
+
+int usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+int64_t available_memory() {
+  std::ifstream in("/proc/meminfo");
+  std::string key;
+  int64_t kib = 0;
+  std::string unit;
+  while (in >> key >> kib) {
+    if (key == "MemAvailable:") return kib * 1024;
+    std::getline(in, unit);
+  }
+  return 0;
+}
+
+}  // namespace
+
+MachineFacts machine_facts() {
+  MachineFacts facts;
+  read_processor(facts);
+  facts.cores = usable_cores();
+  const int64_t pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
+  if (pages > 0 && page > 0) facts.memory_bytes = pages * page;
+  facts.available_bytes = available_memory();
+  return facts;
+}
+
+// The driver's C interface, as far as it is needed; its functions return 0 on success.
+GpuFacts gpu_facts() {
+  GpuFacts facts;
+  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (driver == nullptr) {
+    facts.problem = "no NVIDIA driver";
+    return facts;
+  }
+  const auto init = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
+  const auto version = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDriverGetVersion"));
+  const auto count = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDeviceGetCount"));
+  const auto name = reinterpret_cast<int (*)(char*, int, int)>(dlsym(driver, "cuDeviceGetName"));
+  int devices = 0, number = 0;
+  if (init == nullptr || version == nullptr || count == nullptr || name == nullptr) {
+    facts.problem = "the NVIDIA driver lacks functions that every version has";
+  } else if (init(0) != 0 || count(&devices) != 0 || devices == 0) {
+    facts.problem = "an NVIDIA driver, but no GPU that works";
+  } else {
+    for (int i = 0; i < devices; ++i) {
+      char text[256] = {};
+      facts.names.emplace_back(name(text, sizeof text, i) == 0 ? text : "unnamed");
+    }
+  }
+  if (version != nullptr && version(&number) == 0 && number > 0) {
+    facts.driver = std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+  }
+  return facts;  // the library stays open: a driver does not unload cleanly
+}
+
+std::string onednn_version() {
+#if GLIOGRAD_HAS_ONEDNN
+  const dnnl_version_t* version = dnnl_version();
+  return std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+         std::to_string(version->patch);
+#else
+  return "";
+#endif
+}
+
+}  // namespace gliograd

@@ -1,0 +1,31 @@
+// What this machine is: processor, memory, GPUs, and the vendor libraries that this build found.
+// Read for `doctor`, benches and the record of a run; nothing here decides a result.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gliograd {
+
+struct MachineFacts {
+  std::string processor;              // brand string of cpuid; "unknown" on other architectures
+  std::vector<std::string> features;  // of AVX2 AVX-512 AVX512-BF16 AVX512-FP16 AMX-BF16 AMX-INT8,
+                                      // as far as processor and operating system both have them
+  int cores = 1;                      // that this process may use
+  int64_t memory_bytes = 0;           // physical; 0 where it cannot be told
+  int64_t available_bytes = 0;        // the system's estimate of what new work can have
+};
+MachineFacts machine_facts();
+
+/// GPUs by the NVIDIA driver's own count, without the CUDA runtime (which costs 0.1 s to open).
+struct GpuFacts {
+  std::vector<std::string> names;
+  std::string driver;   // newest CUDA version that the driver serves, "13.0"; empty without one
+  std::string problem;  // why there is none: "no NVIDIA driver"
+};
+GpuFacts gpu_facts();
+
+/// "3.1.0"; empty in a build without oneDNN.
+std::string onednn_version();
+
+}  // namespace gliograd
