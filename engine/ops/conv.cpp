@@ -1,5 +1,5 @@
-// Convolution: checks, f64 reference, backward node, entry, cases. The CPU's kernels stand in
-// conv_own.cpp.
+// Convolution: checks, f64 reference, backward node, entry, cases. The CPU's choice of
+// an algorithm stands in conv_cpu.cpp.
 #include "engine/ops/conv.hpp"
 
 #include "engine/ops/case.hpp"
@@ -127,8 +127,7 @@ class ConvNode final : public Node {
     switch (path_of(x_)) {
       case Path::reference: backward_reference(g_, x_, weight_, dy, dx, dw, db); break;
       case Path::cpu:
-        if (dx.defined()) conv_paths::backward_data_own(context.stream, g_, dy, weight_, dx);
-        if (dw.defined()) conv_paths::backward_weights_own(context.stream, g_, dy, x_, dw);
+        backward_cpu(context.stream, dy, dx, dw);
         if (db.defined()) conv_paths::backward_bias_own(context.stream, g_, dy, db);
         break;
       case Path::cuda: GG_NO_CUDA_PATH("conv");
@@ -138,6 +137,16 @@ class ConvNode final : public Node {
   }
 
  private:
+  void backward_cpu(Stream& stream, const Tensor& dy, Tensor& dx, Tensor& dw) const {
+    using namespace conv_paths;
+    if (dx.defined()) {
+      backward_data_cpu(stream, choose(stream, Pass::data, g_), g_, dy, weight_, dx);
+    }
+    if (dw.defined()) {
+      backward_weights_cpu(stream, choose(stream, Pass::weights, g_), g_, dy, x_, dw);
+    }
+  }
+
   Geometry g_;
   Tensor x_, weight_;
   bool bias_;

@@ -2,6 +2,7 @@
 // Only conv*.cpp, their tests and their bench include this.
 #pragma once
 #include <cstdint>
+#include <string>
 
 #include "engine/ops/conv.hpp"
 
@@ -19,14 +20,45 @@ struct Geometry {
   int64_t cg() const { return ci / groups; }
   int64_t og() const { return co / groups; }
   int64_t taps() const { return kh * kw; }
+  bool depthwise() const { return groups > 1 && groups == ci && ci == co; }
   /// Multiplications and additions of the forward pass.
   double ops() const { return 2.0 * n * ho * wo * co * taps() * cg(); }
   bool operator==(const Geometry&) const = default;
 };
 
+/// What computes a pass on the CPU.
+enum class Algorithm : uint8_t {
+  own,       // the project's kernels, conv_own.cpp and conv_depthwise.cpp
+  direct,    // oneDNN on NHWC images
+  winograd,  // oneDNN's F(4 x 4, 3 x 3) on blocked images
+};
+enum class Pass : uint8_t { forward, data, weights };
+
 /// Checks all that the contract of conv() promises.
 Geometry geometry_of(const Tensor& x, const Tensor& weight, const Tensor& bias,
                      const ConvOptions& options);
+
+/// The fixed table: by pass, shape and instruction set, never by timing.
+Algorithm choose(Stream& stream, Pass pass, const Geometry& g);
+
+/// f32 NHWC on the CPU by `algorithm`; by the own kernels where oneDNN does not serve the shape.
+void forward_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& x,
+                 const Tensor& weight, const Tensor& bias, Tensor& y);
+void backward_data_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& dy,
+                       const Tensor& weight, Tensor& dx);
+void backward_weights_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& dy,
+                          const Tensor& x, Tensor& dw);
+
+/// Through oneDNN: false, and nothing done, where it has no implementation but its naive one.
+bool forward_onednn(Stream& stream, const Geometry& g, Algorithm algorithm, const Tensor& x,
+                    const Tensor& weight, const Tensor& bias, Tensor& y);
+bool backward_data_onednn(Stream& stream, const Geometry& g, Algorithm algorithm, const Tensor& dy,
+                          const Tensor& weight, Tensor& dx);
+bool backward_weights_onednn(Stream& stream, const Geometry& g, Algorithm algorithm,
+                             const Tensor& dy, const Tensor& x, Tensor& dw);
+/// oneDNN's name of what it would take ("brgconv:avx512_core"); empty where it has nothing.
+std::string onednn_implementation(Stream& stream, const Geometry& g, Algorithm algorithm,
+                                  Pass pass);
 
 /// The project's own kernels, f32 NHWC. `bias` may be undefined.
 void forward_own(Stream& stream, const Geometry& g, const Tensor& x, const Tensor& weight,
@@ -35,6 +67,15 @@ void backward_data_own(Stream& stream, const Geometry& g, const Tensor& dy, cons
                        Tensor& dx);
 void backward_weights_own(Stream& stream, const Geometry& g, const Tensor& dy, const Tensor& x,
                           Tensor& dw);
+
+/// The same for Geometry::depthwise(), which the three above take by themselves.
+void forward_depthwise(Stream& stream, const Geometry& g, const Tensor& x, const Tensor& weight,
+                       const Tensor& bias, Tensor& y);
+void backward_data_depthwise(Stream& stream, const Geometry& g, const Tensor& dy,
+                             const Tensor& weight, Tensor& dx);
+void backward_weights_depthwise(Stream& stream, const Geometry& g, const Tensor& dy,
+                                const Tensor& x, Tensor& dw);
+
 /// db[o] = sum of dy[..., o] over all pixels.
 void backward_bias_own(Stream& stream, const Geometry& g, const Tensor& dy, Tensor& db);
 

@@ -5,6 +5,7 @@
 #include "engine/core/simd.hpp"
 #include "engine/ops/case.hpp"
 #include "engine/ops/path.hpp"
+#include "kernels/cpu/product.hpp"
 
 namespace gliograd {
 namespace {
@@ -43,48 +44,83 @@ void backward_reference(const Tensor& x, const Tensor& weight, const Tensor& dy,
 
 // ---- CPU --------------------------------------------------------------------------------------
 
-// y[k] += a * x[k]
-GG_MULTIVERSION void add_scaled(float* y, const float* x, float a, int64_t n) {
-  for (int64_t k = 0; k < n; ++k) y[k] += a * x[k];
+// y[k] += x[k]
+GG_MULTIVERSION void add_row(float* y, const float* x, int64_t n) {
+  for (int64_t k = 0; k < n; ++k) y[k] += x[k];
 }
 
-// c [m, n] += a [m, k] b [k, n], with strides between rows and columns of a.
-void add_product(const float* a, int64_t a_row, int64_t a_col, const float* b, float* c, int64_t m,
-                 int64_t n, int64_t k, int threads) {
-  parallel_for(threads, m, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      for (int64_t p = 0; p < k; ++p) add_scaled(c + i * n, b + p * n, a[i * a_row + p * a_col], n);
+using kernels::Product;
+
+// Rows of `p` spread over the stream's threads; every sum is one thread's, so bits do not depend
+// on their number.
+void product_rows(Stream& stream, const Product& p) {
+  parallel_for(stream.threads(), p.m, 16, [&](int64_t begin, int64_t end) {
+    Product part = p;
+    part.m = end - begin;
+    part.a += begin * p.a_row;
+    part.c += begin * p.c_row;
+    kernels::product(kernels::product_kernel(), part);
   });
 }
 
 void forward_cpu(Stream& stream, const Tensor& x, const Tensor& weight, const Tensor& bias,
                  Tensor& y) {
-  const int64_t n = x.dim(0), in = weight.dim(1), out = weight.dim(0);
-  Tensor turned = empty(stream, {in, out});
-  for (int64_t o = 0; o < out; ++o)
-    for (int64_t i = 0; i < in; ++i) turned.at<float>(i * out + o) = weight.at<float>(o * in + i);
-  for (int64_t k = 0; k < n * out; ++k) {
-    y.at<float>(k) = bias.defined() ? bias.at<float>(k % out) : 0.0f;
-  }
-  add_product(x.data<float>(), in, 1, turned.data<float>(), y.data<float>(), n, out, in,
-              stream.threads());
+  const kernels::ProductKernel& kernel = kernels::product_kernel();
+  const int64_t in = weight.dim(1), out = weight.dim(0), panel = kernel.panel(out);
+  const auto pack = [&] {
+    Tensor t = empty(stream, {kernels::packed_size(kernel, in, out)});
+    kernels::pack(kernel, weight.data<float>(), 1, in, in, out, t.data<float>());
+    return t;
+  };
+  const Tensor packed =
+      weight.parameter ? weight.parameter->cached("linear:forward", pack) : pack();
+  product_rows(stream, {.m = x.dim(0),
+                        .n = out,
+                        .inner = in,
+                        .a = x.data<float>(),
+                        .a_row = in,
+                        .b = packed.data<float>(),
+                        .b_k = panel,
+                        .b_panel = in * panel,
+                        .c = y.data<float>(),
+                        .c_row = out,
+                        .start = bias.defined() ? bias.data<float>() : nullptr});
 }
 
+// The right operands lie as they are needed: rows of the weights for dx, rows of x for dw.
 void backward_cpu(Stream& stream, const Tensor& x, const Tensor& weight, const Tensor& dy,
                   Tensor& dx, Tensor& dw, Tensor& db) {
   const int64_t n = x.dim(0), in = weight.dim(1), out = weight.dim(0);
-  for (Tensor* t : {&dx, &dw, &db}) {
-    if (t->defined()) fill_zero(*t);
-  }
+  const int64_t panel = kernels::product_kernel().panel(in);
   const float* dys = dy.data<float>();
   if (dx.defined()) {
-    add_product(dys, out, 1, weight.data<float>(), dx.data<float>(), n, in, out, stream.threads());
+    product_rows(stream, {.m = n,
+                          .n = in,
+                          .inner = out,
+                          .a = dys,
+                          .a_row = out,
+                          .b = weight.data<float>(),
+                          .b_k = in,
+                          .b_panel = panel,
+                          .c = dx.data<float>(),
+                          .c_row = in});
   }
   if (dw.defined()) {
-    add_product(dys, 1, out, x.data<float>(), dw.data<float>(), out, in, n, stream.threads());
+    product_rows(stream, {.m = out,
+                          .n = in,
+                          .inner = n,
+                          .a = dys,
+                          .a_row = 1,
+                          .a_k = out,
+                          .b = x.data<float>(),
+                          .b_k = in,
+                          .b_panel = panel,
+                          .c = dw.data<float>(),
+                          .c_row = in});
   }
   if (db.defined()) {
-    for (int64_t i = 0; i < n; ++i) add_scaled(db.data<float>(), dys + i * out, 1.0f, out);
+    fill_zero(db);
+    for (int64_t i = 0; i < n; ++i) add_row(db.data<float>(), dys + i * out, out);
   }
 }
 

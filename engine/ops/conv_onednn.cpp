@@ -1,0 +1,261 @@
+// Convolution on the CPU through oneDNN, f32: NHWC direct, or Winograd F(4 x 4, 3 x 3) on blocked
+// images. Primitives are made once per stream and kept under a plain key; scratchpads come from the
+// stream's arena. What oneDNN would compute by its naive `ref` code is left to the own kernels.
+#include <omp.h>
+
+#include <atomic>
+#include <map>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+#include "engine/ops/conv_paths.hpp"
+#include "engine/tensor/layout.hpp"
+
+namespace gliograd::conv_paths {
+namespace {
+
+using dnnl::memory;
+using tag = memory::format_tag;
+using Dims = memory::dims;
+
+// A call of oneDNN; its own words and the op, should it fail.
+#define GG_ONEDNN(op, ...)                                                              \
+  [&] {                                                                                 \
+    try {                                                                               \
+      return __VA_ARGS__;                                                               \
+    } catch (const dnnl::error& error) {                                                \
+      throw WorkError(concat_text(op, ": oneDNN failed with status ",                   \
+                                  static_cast<int>(error.status), ": ", error.what())); \
+    }                                                                                   \
+  }()
+
+// Bits of a primitive depend on the team it was made for, so the team's size is part of the key.
+struct Key {
+  Pass pass;
+  Algorithm algorithm;
+  bool bias;
+  int threads;
+  Geometry g;
+
+  auto tie() const {
+    return std::tie(pass, algorithm, bias, threads, g.n, g.h, g.w, g.ci, g.co, g.kh, g.kw, g.ho,
+                    g.wo, g.stride, g.dilation, g.groups, g.pad.top, g.pad.bottom, g.pad.left,
+                    g.pad.right);
+  }
+  bool operator<(const Key& other) const { return tie() < other.tie(); }
+};
+
+struct Plan {
+  int64_t id = 0;              // one of its own in this process
+  std::string implementation;  // impl_info_str; empty where oneDNN has none
+  dnnl::primitive primitive;
+  memory::desc x, weights, y, scratchpad;  // as the primitive wants them (or their gradients)
+
+  bool serves() const { return !implementation.empty() && implementation.rfind("ref", 0) != 0; }
+};
+
+// What a stream keeps: made in the thread that runs it.
+struct Plans {
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream{engine};
+  std::map<Key, Plan> plans;
+};
+
+memory::desc image_desc(int64_t n, int64_t c, int64_t h, int64_t w, Algorithm algorithm) {
+  return {{n, c, h, w},
+          memory::data_type::f32,
+          algorithm == Algorithm::winograd ? tag::nChw16c : tag::nhwc};
+}
+
+Dims weight_dims(const Geometry& g) {
+  if (g.groups == 1) return {g.co, g.ci, g.kh, g.kw};
+  return {g.groups, g.og(), g.cg(), g.kh, g.kw};
+}
+
+// As the project holds them: [Cout, kh, kw, Cin / groups].
+memory::desc plain_weights(const Geometry& g) {
+  return {weight_dims(g), memory::data_type::f32, g.groups == 1 ? tag::ohwi : tag::gohwi};
+}
+
+template <class Description>
+void keep(const Description& d, Plan& plan) {
+  plan.implementation = d.impl_info_str();
+  plan.scratchpad = d.scratchpad_desc();
+}
+
+Plan make_plan(Plans& plans, const Key& key) {
+  const Geometry& g = key.g;
+  const auto kind = key.algorithm == Algorithm::winograd ? dnnl::algorithm::convolution_winograd
+                                                         : dnnl::algorithm::convolution_direct;
+  const memory::desc x = image_desc(g.n, g.ci, g.h, g.w, key.algorithm);
+  const memory::desc y = image_desc(g.n, g.co, g.ho, g.wo, key.algorithm);
+  const memory::desc weights(weight_dims(g), memory::data_type::f32, tag::any);
+  const memory::desc bias =
+      key.bias ? memory::desc({g.co}, memory::data_type::f32, tag::x) : memory::desc();
+  const Dims strides{g.stride, g.stride}, dilates{g.dilation - 1, g.dilation - 1};
+  const Dims before{g.pad.top, g.pad.left}, after{g.pad.bottom, g.pad.right};
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  static std::atomic<int64_t> count{0};
+  Plan plan;
+  plan.id = ++count;
+  const dnnl::convolution_forward::primitive_desc forward(
+      plans.engine, dnnl::prop_kind::forward_training, kind, x, weights, bias, y, strides, dilates,
+      before, after, attributes, true);
+  if (!forward) return plan;
+  plan.x = x, plan.y = y;
+  if (key.pass == Pass::forward) {
+    keep(forward, plan);
+    plan.weights = forward.weights_desc();
+    if (plan.serves()) plan.primitive = dnnl::convolution_forward(forward);
+  } else if (key.pass == Pass::data) {
+    const dnnl::convolution_backward_data::primitive_desc d(plans.engine, kind, x, weights, y,
+                                                            strides, dilates, before, after,
+                                                            forward, attributes, true);
+    if (!d) return plan;
+    keep(d, plan);
+    plan.weights = d.weights_desc();
+    if (plan.serves()) plan.primitive = dnnl::convolution_backward_data(d);
+  } else {
+    const dnnl::convolution_backward_weights::primitive_desc d(plans.engine, kind, x, weights, bias,
+                                                               y, strides, dilates, before, after,
+                                                               forward, attributes, true);
+    if (!d) return plan;
+    keep(d, plan);
+    plan.weights = d.diff_weights_desc();
+    if (plan.serves()) plan.primitive = dnnl::convolution_backward_weights(d);
+  }
+  return plan;
+}
+
+// The stream's plans, with this thread's OpenMP team set to its size: oneDNN asks for it both when
+// a primitive is made and when it runs.
+Plans& plans_of(Stream& stream) {
+  omp_set_num_threads(stream.threads());
+  return stream.local<Plans>();
+}
+
+Plan& plan_of(Plans& plans, const Key& key) {
+  const auto found = plans.plans.find(key);
+  if (found != plans.plans.end()) return found->second;
+  return plans.plans.emplace(key, GG_ONEDNN("conv", make_plan(plans, key))).first->second;
+}
+
+memory memory_of(Plans& plans, const memory::desc& desc, const Tensor& t) {
+  return {desc, plans.engine, t.raw()};
+}
+
+Tensor tensor_for(Stream& stream, const memory::desc& desc) {
+  return empty(stream, {static_cast<int64_t>(desc.get_size() + 3) / 4});
+}
+
+void reorder(Plans& plans, const memory& from, const memory& to) {
+  dnnl::reorder(from, to).execute(plans.stream, const_cast<memory&>(from), const_cast<memory&>(to));
+}
+
+// The weights as the plan wants them, kept with the parameter while its version lasts.
+Tensor weights_for(Stream& stream, Plans& plans, const Geometry& g, const Plan& plan,
+                   const Tensor& weight) {
+  const memory::desc plain = plain_weights(g);
+  if (plan.weights == plain) return weight;
+  const auto make = [&] {
+    Tensor t = tensor_for(stream, plan.weights);
+    reorder(plans, memory_of(plans, plain, weight), memory_of(plans, plan.weights, t));
+    return t;
+  };
+  if (weight.parameter == nullptr) return make();
+  return weight.parameter->cached(concat_text("conv:onednn:", plan.id), make);
+}
+
+Layout layout_for(Algorithm algorithm) {
+  return algorithm == Algorithm::winograd ? Layout::blocked16 : Layout::nhwc;
+}
+
+Tensor output_for(const Tensor& like, Layout layout, Stream& stream) {
+  return layout == Layout::nhwc ? like : empty(stream, like.shape, DType::f32, layout);
+}
+
+void execute(Stream& stream, Plans& plans, const Plan& plan,
+             std::unordered_map<int, memory> arguments) {
+  const Tensor scratchpad = tensor_for(stream, plan.scratchpad);
+  arguments.emplace(DNNL_ARG_SCRATCHPAD, memory_of(plans, plan.scratchpad, scratchpad));
+  plan.primitive.execute(plans.stream, arguments);
+  plans.stream.wait();
+}
+
+}  // namespace
+
+std::string onednn_implementation(Stream& stream, const Geometry& g, Algorithm algorithm,
+                                  Pass pass) {
+  return plan_of(plans_of(stream), {pass, algorithm, false, stream.threads(), g}).implementation;
+}
+
+bool forward_onednn(Stream& stream, const Geometry& g, Algorithm algorithm, const Tensor& x,
+                    const Tensor& weight, const Tensor& bias, Tensor& y) {
+  Plans& plans = plans_of(stream);
+  const Key key{Pass::forward, algorithm, bias.defined(), stream.threads(), g};
+  const Plan& plan = plan_of(plans, key);
+  if (!plan.serves()) return false;
+  GG_ONEDNN("conv", ([&] {
+              const Tensor in = to_layout(x, layout_for(algorithm));
+              const Tensor w = weights_for(stream, plans, g, plan, weight);
+              const Tensor out = output_for(y, in.layout, stream);
+              std::unordered_map<int, memory> arguments = {
+                  {DNNL_ARG_SRC, memory_of(plans, plan.x, in)},
+                  {DNNL_ARG_WEIGHTS, memory_of(plans, plan.weights, w)},
+                  {DNNL_ARG_DST, memory_of(plans, plan.y, out)}};
+              if (bias.defined()) {
+                const memory::desc desc({g.co}, memory::data_type::f32, tag::x);
+                arguments.emplace(DNNL_ARG_BIAS, memory_of(plans, desc, bias));
+              }
+              execute(stream, plans, plan, std::move(arguments));
+              y = to_layout(out, Layout::nhwc);
+            }()));
+  return true;
+}
+
+bool backward_data_onednn(Stream& stream, const Geometry& g, Algorithm algorithm, const Tensor& dy,
+                          const Tensor& weight, Tensor& dx) {
+  Plans& plans = plans_of(stream);
+  const Key key{Pass::data, algorithm, false, stream.threads(), g};
+  const Plan& plan = plan_of(plans, key);
+  if (!plan.serves()) return false;
+  GG_ONEDNN("conv", ([&] {
+              const Tensor in = to_layout(dy, layout_for(algorithm));
+              const Tensor w = weights_for(stream, plans, g, plan, weight);
+              const Tensor out = output_for(dx, in.layout, stream);
+              execute(stream, plans, plan,
+                      {{DNNL_ARG_DIFF_DST, memory_of(plans, plan.y, in)},
+                       {DNNL_ARG_WEIGHTS, memory_of(plans, plan.weights, w)},
+                       {DNNL_ARG_DIFF_SRC, memory_of(plans, plan.x, out)}});
+              dx = to_layout(out, Layout::nhwc);
+            }()));
+  return true;
+}
+
+bool backward_weights_onednn(Stream& stream, const Geometry& g, Algorithm algorithm,
+                             const Tensor& dy, const Tensor& x, Tensor& dw) {
+  Plans& plans = plans_of(stream);
+  const Plan& plan = plan_of(plans, {Pass::weights, algorithm, false, stream.threads(), g});
+  if (!plan.serves()) return false;
+  GG_ONEDNN("conv", ([&] {
+              const Tensor in = to_layout(x, layout_for(algorithm));
+              const Tensor d = to_layout(dy, layout_for(algorithm));
+              const memory::desc plain = plain_weights(g);
+              const Tensor out = plan.weights == plain ? dw : tensor_for(stream, plan.weights);
+              execute(stream, plans, plan,
+                      {{DNNL_ARG_SRC, memory_of(plans, plan.x, in)},
+                       {DNNL_ARG_DIFF_DST, memory_of(plans, plan.y, d)},
+                       {DNNL_ARG_DIFF_WEIGHTS, memory_of(plans, plan.weights, out)}});
+              if (plan.weights != plain) {
+                reorder(plans, memory_of(plans, plan.weights, out), memory_of(plans, plain, dw));
+                plans.stream.wait();
+              }
+            }()));
+  return true;
+}
+
+}  // namespace gliograd::conv_paths
