@@ -1,17 +1,12 @@
 #include "apps/study/predictions.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <array>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
 #include <map>
 #include <set>
 
+#include "engine/core/atomic_file.hpp"
 #include "engine/core/error.hpp"
 
 namespace gliograd::study {
@@ -52,24 +47,6 @@ std::string header_of(size_t scores) {
   if (scores == 1) return header + "score";
   for (size_t c = 0; c < scores; ++c) header += (c ? ",score_" : "score_") + std::to_string(c);
   return header;
-}
-
-// Writes all of `text` or throws; the file is complete on the disk when this returns.
-void write_synced(const std::string& path, const std::string& text) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  int failed = file < 0 ? errno : 0;
-  for (size_t at = 0; !failed && at < text.size();) {
-    const ssize_t wrote = ::write(file, text.data() + at, text.size() - at);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) failed = errno;
-    at += wrote < 0 ? 0 : static_cast<size_t>(wrote);
-  }
-  if (!failed && ::fsync(file) != 0) failed = errno;
-  if (file >= 0 && ::close(file) != 0 && !failed) failed = errno;
-  if (failed) {
-    ::unlink(path.c_str());
-    throw WorkError(concat_text(path, ": cannot be written: ", std::strerror(failed)));
-  }
 }
 
 }  // namespace
@@ -223,30 +200,11 @@ std::vector<ScoredPatient> parse_predictions(const std::string& text, const std:
 }
 
 void write_predictions(const std::string& path, const std::vector<ScoredPatient>& rows) {
-  const std::string text = format_predictions(rows), temporary = path + ".writing";
-  write_synced(temporary, text);
-  if (std::rename(temporary.c_str(), path.c_str()) != 0) {
-    const int failed = errno;
-    ::unlink(temporary.c_str());
-    throw WorkError(concat_text(path, ": cannot be written: ", std::strerror(failed)));
-  }
+  write_atomically(path, format_predictions(rows));
 }
 
 std::vector<ScoredPatient> read_predictions(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (file == nullptr) {
-    throw Error(concat_text(path, ": cannot be read: ", std::strerror(errno)));
-  }
-  std::string text;
-  std::array<char, 65536> part{};
-  for (size_t got = 0; (got = std::fread(part.data(), 1, part.size(), file)) > 0;) {
-    text.append(part.data(), got);
-  }
-  const bool failed = std::ferror(file) != 0;  // also a folder: fopen takes it, reading fails
-  const int why = errno;
-  std::fclose(file);
-  if (failed) throw Error(concat_text(path, ": cannot be read: ", std::strerror(why)));
-  return parse_predictions(text, path);
+  return parse_predictions(read_text(path), path);
 }
 
 }  // namespace gliograd::study

@@ -41,7 +41,7 @@ std::string format_predictions(const std::vector<ScoredPatient>& rows);
 /// surplus field, what is not a number, and all that check_predictions refuses.
 std::vector<ScoredPatient> parse_predictions(const std::string& text, const std::string& name);
 
-/// Writes under a temporary name, syncs, renames. Errors: WorkError that names the file.
+/// Whole files (engine/core/atomic_file.hpp). Errors: Error or WorkError that names the file.
 void write_predictions(const std::string& path, const std::vector<ScoredPatient>& rows);
 std::vector<ScoredPatient> read_predictions(const std::string& path);
 

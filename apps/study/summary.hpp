@@ -17,8 +17,8 @@ constexpr int kExploratoryBelow = 20;  // patients of the class
 struct SummaryOptions {
   /// site: pairs within sites only. patient: all pairs, and the AUC is marked biased.
   data::SplitKind split = data::SplitKind::stratified;
-  std::vector<std::string> classes;  // names; empty: their numbers
-  BootstrapOptions bootstrap;
+  std::vector<std::string> classes = {};  // names; empty: their numbers
+  BootstrapOptions bootstrap = {};
 };
 
 /// One class against the rest.
