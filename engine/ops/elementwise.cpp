@@ -1,0 +1,281 @@
+// Element-wise ops: the table, then what every row shares (reference, CPU, backward node, entry,
+// case), then the sum of two tensors.
+#include "engine/ops/elementwise.hpp"
+
+#include <cmath>
+#include <tuple>
+#include <utility>
+
+#include "engine/core/parallel.hpp"
+#include "engine/core/simd.hpp"
+#include "engine/ops/case.hpp"
+#include "engine/ops/exponential.hpp"
+#include "engine/ops/panels.hpp"
+#include "engine/ops/path.hpp"
+#include "engine/tensor/layout.hpp"
+
+namespace gliograd {
+namespace {
+
+GG_INLINE float exp_of(float x) { return exponential(x); }
+GG_INLINE double exp_of(double x) { return std::exp(x); }
+
+// ---- the table
+// ----------------------------------------------------------------------------------- value(x, p)
+// and gradient(dy, y, p) = dy * dy/dx, from the output; p is the op's parameter.
+
+struct Relu {
+  static constexpr const char* kName = "relu";
+  template <class T>
+  GG_INLINE static T value(T x, T) {
+    return x < T(0) ? T(0) : x;
+  }
+  template <class T>
+  GG_INLINE static T gradient(T dy, T y, T) {
+    return y > T(0) ? dy : T(0);
+  }
+};
+
+struct LeakyRelu {
+  static constexpr const char* kName = "leaky_relu";
+  template <class T>
+  GG_INLINE static T value(T x, T p) {
+    return x < T(0) ? p * x : x;
+  }
+  template <class T>
+  GG_INLINE static T gradient(T dy, T y, T p) {
+    return y > T(0) ? dy : p * dy;
+  }
+};
+
+struct Sigmoid {
+  static constexpr const char* kName = "sigmoid";
+  template <class T>
+  GG_INLINE static T value(T x, T) {
+    return T(1) / (T(1) + exp_of(-x));
+  }
+  template <class T>
+  GG_INLINE static T gradient(T dy, T y, T) {
+    return dy * y * (T(1) - y);
+  }
+};
+
+using Table = std::tuple<Relu, LeakyRelu, Sigmoid>;
+constexpr int kRows = std::tuple_size_v<Table>;
+
+template <class Row, int kRow = 0>
+constexpr int row_of() {
+  if constexpr (std::is_same_v<Row, std::tuple_element_t<kRow, Table>>) {
+    return kRow;
+  } else {
+    return row_of<Row, kRow + 1>();
+  }
+}
+
+// ---- paths: one loop for all rows
+// ----------------------------------------------------------------
+
+template <class Row, class T>
+GG_INLINE void value_loop(const T* x, T* y, int64_t n, T p) {
+  for (int64_t i = 0; i < n; ++i) y[i] = Row::value(x[i], p);
+}
+
+template <class Row, class T>
+GG_INLINE void gradient_loop(const T* dy, const T* y, T* dx, int64_t n, T p) {
+  for (int64_t i = 0; i < n; ++i) dx[i] = Row::gradient(dy[i], y[i], p);
+}
+
+template <class T, int... kRow>
+GG_INLINE void values_of(std::integer_sequence<int, kRow...>, int row, const T* x, T* y, int64_t n,
+                         T p) {
+  ((row == kRow ? value_loop<std::tuple_element_t<kRow, Table>>(x, y, n, p) : void()), ...);
+}
+
+template <class T, int... kRow>
+GG_INLINE void gradients_of(std::integer_sequence<int, kRow...>, int row, const T* dy, const T* y,
+                            T* dx, int64_t n, T p) {
+  ((row == kRow ? gradient_loop<std::tuple_element_t<kRow, Table>>(dy, y, dx, n, p) : void()), ...);
+}
+
+using Rows = std::make_integer_sequence<int, kRows>;
+
+GG_MULTIVERSION void values_f32(int row, const float* x, float* y, int64_t n, float p) {
+  values_of(Rows{}, row, x, y, n, p);
+}
+
+GG_MULTIVERSION void gradients_f32(int row, const float* dy, const float* y, float* dx, int64_t n,
+                                   float p) {
+  gradients_of(Rows{}, row, dy, y, dx, n, p);
+}
+
+GG_MULTIVERSION void sums_f32(const float* a, const float* b, float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
+}
+
+constexpr int64_t kGrain = 1 << 15;
+
+int64_t memory_size(const Tensor& x) { return storage_size(x.shape, x.layout); }
+
+// Padding of a blocked tensor must stay zero; a row whose value at 0 is not 0 is not applied to it.
+bool keeps_padding(int row) { return row != row_of<Sigmoid>(); }
+
+class ElementwiseNode final : public Node {
+ public:
+  ElementwiseNode(int row, const char* name, Tensor y, double parameter)
+      : row_(row), name_(name), y_(std::move(y)), parameter_(parameter) {}
+  const char* name() const override { return name_; }
+  int64_t saved_bytes() const override { return y_.bytes(); }
+
+  std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy_any) override {
+    const bool own = may_overwrite(dy_any, y_.layout);
+    const Tensor dy = to_layout(dy_any, y_.layout);
+    Tensor dx = own ? dy.detached() : empty_like(dy);
+    switch (path_of(dy)) {
+      case Path::reference:
+        gradients_of(Rows{}, row_, dy.data<double>(), y_.data<double>(), dx.data<double>(),
+                     dy.size(), parameter_);
+        break;
+      case Path::cpu:
+        parallel_for(
+            context.stream.threads(), memory_size(dy), kGrain, [&](int64_t begin, int64_t end) {
+              gradients_f32(row_, dy.data<float>() + begin, y_.data<float>() + begin,
+                            dx.data<float>() + begin, end - begin, static_cast<float>(parameter_));
+            });
+        break;
+      case Path::cuda: GG_NO_CUDA_PATH(name_);
+    }
+    return {dx};
+  }
+
+ private:
+  int row_;
+  const char* name_;
+  Tensor y_;
+  double parameter_;
+};
+
+template <class Row>
+Tensor elementwise(Tape& tape, const Tensor& any, double parameter = 0) {
+  constexpr int kRow = row_of<Row>();
+  const Tensor x = keeps_padding(kRow) ? any : to_layout(any, Layout::nhwc);
+  Tensor y = empty_like(x);
+  switch (path_of(x)) {
+    case Path::reference:
+      values_of(Rows{}, kRow, x.data<double>(), y.data<double>(), x.size(), parameter);
+      break;
+    case Path::cpu:
+      parallel_for(tape.stream().threads(), memory_size(x), kGrain,
+                   [&](int64_t begin, int64_t end) {
+                     values_f32(kRow, x.data<float>() + begin, y.data<float>() + begin, end - begin,
+                                static_cast<float>(parameter));
+                   });
+      break;
+    case Path::cuda: GG_NO_CUDA_PATH(Row::kName);
+  }
+  return tape.record(y, {any}, ElementwiseNode(kRow, Row::kName, y, parameter));
+}
+
+class AddNode final : public Node {
+ public:
+  const char* name() const override { return "add"; }
+  int64_t saved_bytes() const override { return 0; }
+  std::vector<Tensor> backward(BackwardContext&, const Tensor& dy) override {
+    return {dy.detached(), dy.detached()};
+  }
+};
+
+}  // namespace
+
+// ---- entries
+// -------------------------------------------------------------------------------------
+
+Tensor relu(Tape& tape, const Tensor& x) { return elementwise<Relu>(tape, x); }
+
+Tensor leaky_relu(Tape& tape, const Tensor& x, double slope) {
+  GG_CHECK(slope >= 0, "leaky_relu: slope must not be negative; got ", slope);
+  return elementwise<LeakyRelu>(tape, x, slope);
+}
+
+Tensor sigmoid(Tape& tape, const Tensor& x) { return elementwise<Sigmoid>(tape, x); }
+
+Tensor add(Tape& tape, const Tensor& a, const Tensor& b_any) {
+  GG_CHECK(a.shape == b_any.shape && a.dtype == b_any.dtype,
+           "add: both must have one shape and type; got ", a.dtype, ' ', a.shape, " and ",
+           b_any.dtype, ' ', b_any.shape);
+  const Tensor b = to_layout(b_any, a.layout);
+  Tensor y = empty_like(a);
+  switch (path_of(a)) {
+    case Path::reference:
+      for (int64_t i = 0; i < a.size(); ++i) {
+        y.at<double>(i) = a.at<double>(i) + b.at<double>(i);
+      }
+      break;
+    case Path::cpu:
+      parallel_for(tape.stream().threads(), memory_size(a), kGrain,
+                   [&](int64_t begin, int64_t end) {
+                     sums_f32(a.data<float>() + begin, b.data<float>() + begin,
+                              y.data<float>() + begin, end - begin);
+                   });
+      break;
+    case Path::cuda: GG_NO_CUDA_PATH("add");
+  }
+  return tape.record(y, {a, b_any}, AddNode());
+}
+
+// ---- cases
+// ---------------------------------------------------------------------------------------
+
+namespace {
+
+// The rows of every op of one argument. Grid values, so that none is at a kink.
+bool register_row(const std::string& name, Tensor (*op)(Tape&, const Tensor&)) {
+  const auto make = [&](std::string label, const Shape& shape, Layout layout, bool bench) {
+    CaseRow r;
+    r.label = std::move(label);
+    r.inputs = {{.shape = shape, .fill = CaseInput::Fill::distinct, .batch = true}};
+    r.op = [op, layout](Tape& tape, const std::vector<Tensor>& in) {
+      return op(tape, in[0].dtype == DType::f32 ? to_layout(in[0], layout) : in[0]);
+    };
+    r.bench = bench;
+    r.cost = {.bytes = 8.0 * static_cast<double>(shape.size()),
+              .ops = static_cast<double>(shape.size())};
+    return r;
+  };
+  return register_case(
+      {.name = name,
+       .rows = {make("odd sizes", {2, 3, 5, 7}, Layout::nhwc, false),
+                make("size one", {1}, Layout::nhwc, false),
+                make("blocked, 20 channels", {1, 3, 3, 20}, Layout::blocked16, false),
+                make("40 x 40, 32", {32, 40, 40, 32}, Layout::nhwc, true)},
+       .f32_tolerance = 3e-7});
+}
+
+const bool kReluCase = register_row("relu", relu);
+const bool kLeakyReluCase = register_row(
+    "leaky_relu", [](Tape& tape, const Tensor& x) { return leaky_relu(tape, x, 0.2); });
+const bool kSigmoidCase = register_row("sigmoid", sigmoid);
+
+CaseRow add_row(std::string label, const Shape& shape, bool mixed = false, bool bench = false) {
+  CaseRow r;
+  r.label = std::move(label);
+  r.inputs = {{.shape = shape, .batch = true}, {.shape = shape, .batch = true}};
+  r.op = [mixed](Tape& tape, const std::vector<Tensor>& in) {
+    const bool blocked = mixed && in[0].dtype == DType::f32;
+    return add(tape, blocked ? to_layout(in[0], Layout::blocked16) : in[0], in[1]);
+  };
+  r.bench = bench;
+  r.cost = {.bytes = 12.0 * static_cast<double>(shape.size()),
+            .ops = static_cast<double>(shape.size())};
+  return r;
+}
+
+const bool kAddCase = register_case({
+    .name = "add",
+    .rows = {add_row("odd sizes", {2, 3, 5, 7}), add_row("size one", {1}),
+             add_row("two layouts", {2, 3, 2, 18}, true),
+             add_row("40 x 40, 32", {32, 40, 40, 32}, false, true)},
+    .f32_tolerance = 2e-7,
+});
+
+}  // namespace
+}  // namespace gliograd

@@ -1,0 +1,62 @@
+// What both poolings share: the numbers of a window sliding over an image, and the image tensor as
+// planes that are alike in either layout. Only pool_*.cpp include this.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+#include "engine/ops/lanes.hpp"
+#include "engine/ops/padding.hpp"
+#include "engine/tensor/layout.hpp"
+#include "engine/tensor/tensor.hpp"
+
+namespace gliograd {
+
+struct PoolGeometry {
+  int64_t n, h, w, c;  // x; for blocked16 memory n counts blocks of channels and c is 16
+  int64_t ho, wo;      // y
+  int64_t kernel, stride, top, left;
+
+  /// Rows [first, last) of the image that window i of an axis meets.
+  int64_t first_row(int64_t i) const { return std::max<int64_t>(0, i * stride - top); }
+  int64_t last_row(int64_t i) const { return std::min(h, i * stride - top + kernel); }
+  int64_t first_column(int64_t j) const { return std::max<int64_t>(0, j * stride - left); }
+  int64_t last_column(int64_t j) const { return std::min(w, j * stride - left + kernel); }
+};
+
+/// Checks all that the contract of max_pool promises. `op` begins the messages.
+inline PoolGeometry pool_geometry(const char* op, const Tensor& x, int64_t kernel, int64_t stride,
+                                  const Padding& pad) {
+  GG_CHECK(x.rank() == 4 && x.size() > 0, op, ": x must be [N, H, W, C] and not empty; got ",
+           x.shape);
+  GG_CHECK(kernel >= 1 && kernel <= 15, op, ": kernel must be 1 to 15; got ", kernel);
+  GG_CHECK(stride >= 1, op, ": stride must be at least 1; got ", stride);
+  GG_CHECK(std::min({pad.top, pad.bottom, pad.left, pad.right}) >= 0 &&
+               std::max({pad.top, pad.bottom, pad.left, pad.right}) < kernel,
+           op, ": each side of the padding must be 0 to kernel - 1 = ", kernel - 1, "; got ", pad);
+  const int64_t h = x.dim(1) + pad.top + pad.bottom, w = x.dim(2) + pad.left + pad.right;
+  GG_CHECK(h >= kernel && w >= kernel, op, ": the window of ", kernel, " is larger than x ",
+           x.shape, " with padding ", pad);
+  return {
+      x.dim(0), x.dim(1), x.dim(2), x.dim(3), (h - kernel) / stride + 1, (w - kernel) / stride + 1,
+      kernel,   stride,   pad.top,  pad.left};
+}
+
+inline Shape pooled_shape(const PoolGeometry& g) { return {g.n, g.ho, g.wo, g.c}; }
+
+/// The same numbers over memory as it lies: [N * C / 16, H, W, 16] for blocked16.
+inline PoolGeometry in_memory(PoolGeometry g, Layout layout) {
+  if (layout == Layout::blocked16) {
+    g.n *= (g.c + lanes::kLanes - 1) / lanes::kLanes;
+    g.c = lanes::kLanes;
+  }
+  return g;
+}
+
+/// Memory like that of x, its type and layout, with another image size.
+inline Tensor empty_image_like(const Tensor& x, const Shape& shape, DType dtype) {
+  return {std::make_shared<Storage>(x.storage()->allocator(), x.device(),
+                                    storage_size(shape, x.layout) * size_of(dtype)),
+          shape, dtype, x.layout};
+}
+
+}  // namespace gliograd

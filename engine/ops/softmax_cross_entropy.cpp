@@ -1,0 +1,353 @@
+// Softmax, and softmax cross-entropy: reference, CPU, backward node, entry, case of each.
+//
+// Gradient of the loss, with D = sum_i v_i * w[y_i], W = sum_k w[k] and q = softmax(x):
+//   dx[i, k] = dloss * v_i / D * ((1 - s) * w[y_i] * (q[i, k] - [k = y_i]) + s / K * (W * q[i, k] -
+//   w[k])).
+#include "engine/ops/softmax_cross_entropy.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "engine/core/parallel.hpp"
+#include "engine/ops/case.hpp"
+#include "engine/ops/path.hpp"
+#include "engine/tensor/layout.hpp"
+
+namespace gliograd {
+namespace {
+
+constexpr int64_t kGrainRows = 1024;  // also the rows of one partial sum of the loss
+
+// ---- softmax
+// -------------------------------------------------------------------------------------
+
+void softmax_reference(const Tensor& x, Tensor& y) {
+  const int64_t k_count = x.dim(-1);
+  for (int64_t i = 0; i < x.size() / k_count; ++i) {
+    double largest = x.at<double>(i * k_count), sum = 0;
+    for (int64_t k = 0; k < k_count; ++k)
+      largest = std::max(largest, x.at<double>(i * k_count + k));
+    for (int64_t k = 0; k < k_count; ++k) sum += std::exp(x.at<double>(i * k_count + k) - largest);
+    for (int64_t k = 0; k < k_count; ++k) {
+      y.at<double>(i * k_count + k) = std::exp(x.at<double>(i * k_count + k) - largest) / sum;
+    }
+  }
+}
+
+// One row of probabilities; returns log sum e^x.
+float softmax_row(const float* x, int64_t k_count, float* q) {
+  const float largest = *std::max_element(x, x + k_count);
+  float sum = 0;
+  for (int64_t k = 0; k < k_count; ++k) {
+    q[k] = std::exp(x[k] - largest);
+    sum += q[k];
+  }
+  for (int64_t k = 0; k < k_count; ++k) q[k] /= sum;
+  return largest + std::log(sum);
+}
+
+class SoftmaxNode final : public Node {
+ public:
+  explicit SoftmaxNode(Tensor y) : y_(std::move(y)) {}
+  const char* name() const override { return "softmax"; }
+  int64_t saved_bytes() const override { return y_.bytes(); }
+
+  // dx = y * (dy - sum over the row of dy * y)
+  std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy_any) override {
+    const Tensor dy = to_layout(dy_any, Layout::nhwc);
+    Tensor dx = empty_like(y_);
+    switch (path_of(y_)) {
+      case Path::reference: rows<double>(dy, dx, 0, y_.size() / y_.dim(-1)); break;
+      case Path::cpu:
+        parallel_for(context.stream.threads(), y_.size() / y_.dim(-1), kGrainRows,
+                     [&](int64_t begin, int64_t end) { rows<float>(dy, dx, begin, end); });
+        break;
+      case Path::cuda: GG_NO_CUDA_PATH("softmax");
+    }
+    return {dx};
+  }
+
+ private:
+  template <class T>
+  void rows(const Tensor& dy, Tensor& dx, int64_t begin, int64_t end) const {
+    const int64_t k_count = y_.dim(-1);
+    for (int64_t i = begin; i < end; ++i) {
+      const T *y = y_.data<T>() + i * k_count, *d = dy.data<T>() + i * k_count;
+      T dot = 0;
+      for (int64_t k = 0; k < k_count; ++k) dot += d[k] * y[k];
+      for (int64_t k = 0; k < k_count; ++k) dx.data<T>()[i * k_count + k] = y[k] * (d[k] - dot);
+    }
+  }
+
+  Tensor y_;
+};
+
+// ---- the loss
+// ------------------------------------------------------------------------------------
+
+// The weights of one call as plain numbers: f64, and few or read once.
+struct Weights {
+  Tensor classes, samples;  // may be undefined
+  double of_class(int64_t k) const { return at(classes, k); }
+  double of_sample(int64_t i) const { return at(samples, i); }
+  double all_classes(int64_t k_count) const {
+    double sum = 0;
+    for (int64_t k = 0; k < k_count; ++k) sum += of_class(k);
+    return sum;
+  }
+
+ private:
+  static double at(const Tensor& t, int64_t i) {
+    if (!t.defined()) return 1;
+    return t.dtype == DType::f64 ? t.at<double>(i) : t.at<float>(i);
+  }
+};
+
+double loss_reference(const Tensor& x, const Tensor& labels, const Weights& w, double s,
+                      Tensor& q) {
+  const int64_t k_count = x.dim(-1);
+  softmax_reference(x, q);
+  double sum = 0;
+  for (int64_t i = 0; i < labels.size(); ++i) {
+    double largest = x.at<double>(i * k_count), total = 0, row = 0;
+    for (int64_t k = 0; k < k_count; ++k)
+      largest = std::max(largest, x.at<double>(i * k_count + k));
+    for (int64_t k = 0; k < k_count; ++k)
+      total += std::exp(x.at<double>(i * k_count + k) - largest);
+    for (int64_t k = 0; k < k_count; ++k) {
+      const double nll = std::log(total) + largest - x.at<double>(i * k_count + k);
+      const double target =
+          (k == labels.at<int32_t>(i) ? 1 - s : 0) + s / static_cast<double>(k_count);
+      row += target * w.of_class(k) * nll;
+    }
+    sum += w.of_sample(i) * row;
+  }
+  return sum;
+}
+
+double loss_cpu(const Tensor& x, const Tensor& labels, const Weights& w, double s, int threads,
+                Tensor& q) {
+  const int64_t k_count = x.dim(-1), rows = labels.size();
+  const int64_t chunks = (rows + kGrainRows - 1) / kGrainRows;
+  const Tensor partial = empty_like(x, {chunks}, DType::f64);
+  const double spread = s / static_cast<double>(k_count);
+  parallel_for(threads, chunks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      double sum = 0;
+      for (int64_t i = chunk * kGrainRows; i < std::min(rows, (chunk + 1) * kGrainRows); ++i) {
+        const float* row = x.data<float>() + i * k_count;
+        const int32_t label = labels.at<int32_t>(i);
+        const float lse = softmax_row(row, k_count, q.data<float>() + i * k_count);
+        double loss = (1 - s) * w.of_class(label) * (lse - row[label]);
+        if (s > 0) {
+          for (int64_t k = 0; k < k_count; ++k) loss += spread * w.of_class(k) * (lse - row[k]);
+        }
+        sum += w.of_sample(i) * loss;
+      }
+      partial.at<double>(chunk) = sum;
+    }
+  });
+  double sum = 0;
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += partial.at<double>(chunk);
+  return sum;
+}
+
+class SoftmaxCrossEntropyNode final : public Node {
+ public:
+  SoftmaxCrossEntropyNode(Tensor q, Tensor labels, Weights weights, double smoothing,
+                          double denominator)
+      : q_(std::move(q)),
+        labels_(std::move(labels)),
+        weights_(std::move(weights)),
+        smoothing_(smoothing),
+        denominator_(denominator) {}
+  const char* name() const override { return "softmax_cross_entropy"; }
+  int64_t saved_bytes() const override { return q_.bytes() + labels_.bytes(); }
+
+  std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy) override {
+    Tensor dx = empty_like(q_);
+    switch (path_of(q_)) {
+      case Path::reference: rows<double>(dy.at<double>(0), dx, 0, labels_.size()); break;
+      case Path::cpu:
+        parallel_for(
+            context.stream.threads(), labels_.size(), kGrainRows,
+            [&](int64_t begin, int64_t end) { rows<float>(dy.at<float>(0), dx, begin, end); });
+        break;
+      case Path::cuda: GG_NO_CUDA_PATH("softmax_cross_entropy");
+    }
+    return {dx};
+  }
+
+ private:
+  template <class T>
+  void rows(double dloss, Tensor& dx, int64_t begin, int64_t end) const {
+    const int64_t k_count = q_.dim(-1);
+    const double all = weights_.all_classes(k_count);
+    const double spread = smoothing_ / static_cast<double>(k_count);
+    for (int64_t i = begin; i < end; ++i) {
+      const T* q = q_.data<T>() + i * k_count;
+      const int32_t label = labels_.at<int32_t>(i);
+      const double factor = dloss * weights_.of_sample(i) / denominator_;
+      const double hit = (1 - smoothing_) * weights_.of_class(label);
+      for (int64_t k = 0; k < k_count; ++k) {
+        dx.data<T>()[i * k_count + k] =
+            static_cast<T>(factor * (hit * (q[k] - (k == label ? 1 : 0)) +
+                                     spread * (all * q[k] - weights_.of_class(k))));
+      }
+    }
+  }
+
+  Tensor q_, labels_;
+  Weights weights_;
+  double smoothing_, denominator_;
+};
+
+void check_weights(const char* name, const Tensor& weights, const Shape& shape) {
+  if (!weights.defined()) return;
+  GG_CHECK(weights.shape == shape && (weights.dtype == DType::f32 || weights.dtype == DType::f64),
+           "softmax_cross_entropy: ", name, " must be f32 or f64 ", shape, "; got ", weights.dtype,
+           ' ', weights.shape);
+  for (const double v : to_values(weights)) {
+    GG_CHECK(v >= 0, "softmax_cross_entropy: ", name, " must not be negative; got ", v);
+  }
+}
+
+}  // namespace
+
+// ---- entries
+// -------------------------------------------------------------------------------------
+
+Tensor softmax(Tape& tape, const Tensor& any) {
+  GG_CHECK(any.rank() >= 1 && any.size() > 0, "softmax: x must be [..., K] and not empty; got ",
+           any.shape);
+  const Tensor x = to_layout(any, Layout::nhwc);
+  Tensor y = empty_like(x);
+  const int64_t k_count = x.dim(-1);
+  switch (path_of(x)) {
+    case Path::reference: softmax_reference(x, y); break;
+    case Path::cpu:
+      parallel_for(
+          tape.stream().threads(), x.size() / k_count, kGrainRows, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) {
+              softmax_row(x.data<float>() + i * k_count, k_count, y.data<float>() + i * k_count);
+            }
+          });
+      break;
+    case Path::cuda: GG_NO_CUDA_PATH("softmax");
+  }
+  return tape.record(y, {any}, SoftmaxNode(y));
+}
+
+Tensor softmax_cross_entropy(Tape& tape, const Tensor& any, const Tensor& labels,
+                             const SoftmaxCrossEntropyOptions& options) {
+  GG_CHECK(any.rank() >= 1 && any.size() > 0,
+           "softmax_cross_entropy: x must be [..., K] and not empty; got ", any.shape);
+  const Tensor x = to_layout(any, Layout::nhwc);
+  const int64_t k_count = x.dim(-1);
+  std::array<int64_t, Shape::kMaxRank> leading{};
+  for (int i = 0; i + 1 < x.rank(); ++i) leading[i] = x.dim(i);
+  const Shape rows = Shape::of(leading.data(), x.rank() - 1);
+  GG_CHECK(labels.dtype == DType::i32 && labels.shape == rows,
+           "softmax_cross_entropy: labels must be i32 ", rows, ", one a row of x ", x.shape,
+           "; got ", labels.dtype, ' ', labels.shape);
+  const double s = options.label_smoothing;
+  GG_CHECK(s >= 0 && s <= 1, "softmax_cross_entropy: label_smoothing must be 0 to 1; got ", s);
+  check_weights("class_weights", options.class_weights, {k_count});
+  check_weights("sample_weights", options.sample_weights, rows);
+  const Weights weights{options.class_weights, options.sample_weights};
+  double denominator = 0;
+  for (int64_t i = 0; i < labels.size(); ++i) {
+    const int32_t label = labels.at<int32_t>(i);
+    GG_CHECK(label >= 0 && label < k_count, "softmax_cross_entropy: labels must be 0 to ",
+             k_count - 1, "; row ", i, " has ", label);
+    denominator += weights.of_sample(i) * weights.of_class(label);
+  }
+  GG_CHECK(denominator > 0, "softmax_cross_entropy: the weights of all rows are zero");
+
+  Tensor q = empty_like(x), loss = empty_like(x, Shape{});
+  switch (path_of(x)) {
+    case Path::reference:
+      loss.at<double>(0) = loss_reference(x, labels, weights, s, q) / denominator;
+      break;
+    case Path::cpu:
+      loss.at<float>(0) = static_cast<float>(
+          loss_cpu(x, labels, weights, s, tape.stream().threads(), q) / denominator);
+      break;
+    case Path::cuda: GG_NO_CUDA_PATH("softmax_cross_entropy");
+  }
+  return tape.record(loss, {any},
+                     SoftmaxCrossEntropyNode(q, labels.detached(), weights, s, denominator));
+}
+
+// ---- cases
+// ---------------------------------------------------------------------------------------
+
+namespace {
+
+CaseRow softmax_case_row(std::string label, const Shape& x) {
+  CaseRow r;
+  r.label = std::move(label);
+  r.inputs = {{.shape = x}};
+  r.op = [](Tape& tape, const std::vector<Tensor>& in) { return softmax(tape, in[0]); };
+  return r;
+}
+
+CaseRow loss_row(std::string label, const Shape& x, bool weighted, double smoothing,
+                 bool bench = false) {
+  const int64_t k_count = x.dim(-1);
+  Shape rows = Shape{x[0]};
+  if (x.rank() == 4) rows = {x[0], x[1], x[2]};
+  CaseRow r;
+  r.label = std::move(label);
+  r.inputs = {{.shape = x, .batch = true},
+              {.shape = rows,
+               .fill = CaseInput::Fill::classes,
+               .classes = static_cast<int>(k_count),
+               .differentiable = false,
+               .batch = true}};
+  if (weighted) {
+    r.inputs.push_back(
+        {.shape = {k_count}, .fill = CaseInput::Fill::uniform, .differentiable = false});
+    r.inputs.push_back(
+        {.shape = rows, .fill = CaseInput::Fill::uniform, .differentiable = false, .batch = true});
+  }
+  r.op = [weighted, smoothing](Tape& tape, const std::vector<Tensor>& in) {
+    SoftmaxCrossEntropyOptions options{.label_smoothing = smoothing};
+    if (weighted) {
+      options.class_weights = in[2];
+      options.sample_weights = in[3];
+    }
+    return softmax_cross_entropy(tape, in[0], in[1], options);
+  };
+  r.bench = bench;
+  r.cost = {.bytes = 8.0 * static_cast<double>(x.size()),
+            .ops = 30.0 * static_cast<double>(x.size())};
+  return r;
+}
+
+const bool kSoftmaxCase = register_case({
+    .name = "softmax",
+    .rows = {softmax_case_row("odd sizes", {3, 5, 7}), softmax_case_row("size one", {1, 1}),
+             softmax_case_row("one row", {4})},
+    .f32_tolerance = 5e-7,
+});
+
+const bool kLossCase = register_case({
+    .name = "softmax_cross_entropy",
+    .rows =
+        {
+            loss_row("two classes", {5, 2}, false, 0),
+            loss_row("one row, one class", {1, 1}, false, 0),
+            loss_row("weights", {7, 3}, true, 0),
+            loss_row("weights and smoothing", {6, 5}, true, 0.1),
+            loss_row("all smooth", {4, 3}, false, 1),
+            loss_row("dense prediction", {2, 3, 5, 4}, true, 0.05),
+            loss_row("a batch of 1,000 classes", {32, 1000}, false, 0.1, true),
+        },
+    .f32_tolerance = 1e-6,
+});
+
+}  // namespace
+}  // namespace gliograd
