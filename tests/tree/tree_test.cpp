@@ -72,7 +72,7 @@ const std::map<std::string, std::set<std::string>> kArrows = {
 
 // Headers of plain values and inline arithmetic that every floor may include: nothing in them is
 // called on a device.
-const std::set<std::string> kForAll = {"kernels/philox.hpp"};
+const std::set<std::string> kForAll = {"kernels/philox.hpp", "kernels/portable_math.hpp"};
 
 // What is wrong with one include; empty when nothing is.
 std::string wrong_arrow(const std::string& file, const std::string& included) {
