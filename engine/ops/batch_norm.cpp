@@ -421,8 +421,8 @@ CaseRow row(std::string label, const Shape& x, BatchNormOptions options, bool re
   return r;
 }
 
-CaseRow bench_row(std::string label, const Shape& x, Layout layout) {
-  CaseRow r = row(std::move(label), x, {.activation = Activation::relu}, false, layout);
+CaseRow bench_row(std::string label, const Shape& x) {
+  CaseRow r = row(std::move(label), x, {.activation = Activation::relu});
   r.bench = true;
   r.cost = {.bytes = 12.0 * static_cast<double>(x.size()),
             .ops = 8.0 * static_cast<double>(x.size())};
@@ -444,11 +444,10 @@ const bool kCase = register_case({
             row("eval, relu", {2, 3, 4, 5}, {.mode = Mode::eval, .activation = Activation::relu}),
             row("blocked, residual and leaky relu", {2, 3, 5, 20},
                 {.activation = Activation::leaky_relu}, true, Layout::blocked16),
-            bench_row("80 x 80, 16, relu", {32, 80, 80, 16}, Layout::nhwc),
-            bench_row("40 x 40, 32, relu", {32, 40, 40, 32}, Layout::nhwc),
-            bench_row("20 x 20, 64, relu", {32, 20, 20, 64}, Layout::nhwc),
-            bench_row("10 x 10, 96, relu", {32, 10, 10, 96}, Layout::nhwc),
-            bench_row("80 x 80, 16, relu, blocked", {32, 80, 80, 16}, Layout::blocked16),
+            bench_row("80 x 80, 16, relu", {32, 80, 80, 16}),
+            bench_row("40 x 40, 32, relu", {32, 40, 40, 32}),
+            bench_row("20 x 20, 64, relu", {32, 20, 20, 64}),
+            bench_row("10 x 10, 96, relu", {32, 10, 10, 96}),
         },
     // On the bench rows sums by slices reach about 5e-7; one running f32 sum would reach 1e-5.
     .f32_tolerance = 3e-6,

@@ -16,7 +16,7 @@ GG_INLINE void apply_rows(const PanelArgs& p) {
   lanes::load(mean, p.mean);
   lanes::load(scale, p.scale);
   lanes::load(beta, p.beta);
-  lanes::fill(slope, p.slope);
+  slope = lanes::all(p.slope);
   for (int64_t i = 0; i < p.rows; ++i) {
     lanes::load(v, p.x + i * p.stride, p.width);
     v = (v - mean) * scale + beta;
@@ -24,8 +24,8 @@ GG_INLINE void apply_rows(const PanelArgs& p) {
       lanes::load(z, p.z + i * p.stride, p.width);
       v += z;
     }
-    if constexpr (kActivation == Activation::relu) v = v < 0.0f ? F16{} : v;
-    if constexpr (kActivation == Activation::leaky_relu) v = v < 0.0f ? v * slope : v;
+    if constexpr (kActivation == Activation::relu) v = lanes::replace_negative(v, F16{});
+    if constexpr (kActivation == Activation::leaky_relu) v = lanes::replace_negative(v, v * slope);
     lanes::store(p.out + i * p.stride, v, p.width);
   }
 }
@@ -41,7 +41,7 @@ GG_INLINE void activation_gradient(F16& dp, const F16& centered, const F16& scal
     } else {
       lanes::load(sign, y, width);
     }
-    dp = sign > 0.0f ? dp : (kRelu ? F16{} : dp * slope);
+    dp = lanes::where_positive(sign, dp, kRelu ? F16{} : dp * slope);
   }
 }
 
@@ -51,14 +51,14 @@ GG_INLINE void sum_rows(const PanelArgs& p, float* sum_out, float* dot_out) {
   lanes::load(mean, p.mean);
   lanes::load(scale, p.scale);
   lanes::load(beta, p.beta);
-  lanes::fill(slope, p.slope);
+  slope = lanes::all(p.slope);
   F16 sum[2] = {}, dot[2] = {};
   const auto row = [&](int64_t i, F16 & s, F16 & d) __attribute__((always_inline)) {
     const int64_t at = i * p.stride;
     F16 x, dp;
     lanes::load(x, p.x + at, p.width);
     lanes::load(dp, p.dy + at, p.width);
-    x -= mean;
+    x = x - mean;
     activation_gradient<kSign, kRelu>(dp, x, scale, beta, slope, p.y + at, p.width);
     if constexpr (kStore) lanes::store(p.dz + at, dp, p.width);
     s += dp;
@@ -82,12 +82,12 @@ GG_INLINE void gradient_rows(const PanelArgs& p) {
   lanes::load(beta, p.beta);
   lanes::load(mean_dp, p.mean_dp);
   lanes::load(slope_dp, p.slope_dp);
-  lanes::fill(slope, p.slope);
+  slope = lanes::all(p.slope);
   for (int64_t i = 0; i < p.rows; ++i) {
     const int64_t at = i * p.stride;
     lanes::load(x, p.x + at, p.width);
     lanes::load(dp, p.dy + at, p.width);
-    x -= mean;
+    x = x - mean;
     activation_gradient<kSign, kRelu>(dp, x, scale, beta, slope, nullptr, p.width);
     lanes::store(p.out + at, scale * (dp - mean_dp - x * slope_dp), p.width);
   }
@@ -97,7 +97,7 @@ GG_INLINE void gradient_rows(const PanelArgs& p) {
 
 GG_MULTIVERSION void moments(const float* x, int64_t rows, int64_t stride, int64_t width,
                              float* mean_out, float* m2_out) {
-  F16 sum[4] = {}, v, mean, count;
+  F16 sum[4] = {}, v, mean;
   const auto add = [&](int64_t i, F16 & to) __attribute__((always_inline)) {
     lanes::load(v, x + i * stride, width);
     to += v;
@@ -110,8 +110,7 @@ GG_MULTIVERSION void moments(const float* x, int64_t rows, int64_t stride, int64
     add(i + 3, sum[3]);
   }
   for (; i < rows; ++i) add(i, sum[0]);
-  lanes::fill(count, static_cast<float>(rows));
-  mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) / count;
+  mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) / static_cast<float>(rows);
   F16 square[4] = {};
   const auto add_square = [&](int64_t i, F16 & to) __attribute__((always_inline)) {
     lanes::load(v, x + i * stride, width);

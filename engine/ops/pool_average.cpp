@@ -85,7 +85,7 @@ GG_MULTIVERSION void average_gradient(const PoolGeometry& g, bool count_padding,
         const int64_t width = std::min(kLanes, g.c - c);
         F16 d, sum;
         lanes::load(d, dy + (row * g.wo + j) * g.c + c, width);
-        d *= weight;
+        d = d * weight;
         for (int64_t r = g.first_row(i); r < g.last_row(i); ++r) {
           for (int64_t s = g.first_column(j); s < g.last_column(j); ++s) {
             float* to = dx + ((n * g.h + r) * g.w + s) * g.c + c;
@@ -195,7 +195,7 @@ GG_MULTIVERSION void panel_spread(const float* dy, int64_t y_width, int64_t rows
                                   int64_t width, float* dx) {
   F16 d;
   lanes::load(d, dy, y_width);
-  d /= static_cast<float>(rows);
+  d = d / static_cast<float>(rows);
   for (int64_t i = 0; i < rows; ++i) lanes::store(dx + i * stride, d, width);
 }
 
