@@ -5,6 +5,7 @@
 #include "engine/ops/case.hpp"
 #include "engine/ops/conv_paths.hpp"
 #include "engine/ops/path.hpp"
+#include "engine/tensor/layout.hpp"
 
 namespace gliograd {
 namespace conv_paths {
@@ -55,7 +56,9 @@ Geometry geometry_of(const Tensor& x, const Tensor& weight, const Tensor& bias,
 
 namespace {
 
+using conv_paths::Choice;
 using conv_paths::Geometry;
+using conv_paths::layout_of;
 
 // ---- Reference: the formula, one sum per value, in f64. --------------------------------------
 
@@ -114,22 +117,27 @@ void backward_reference(const Geometry& g, const Tensor& x, const Tensor& weight
 
 class ConvNode final : public Node {
  public:
-  ConvNode(const Geometry& g, Tensor x, Tensor weight, bool bias)
-      : g_(g), x_(std::move(x)), weight_(std::move(weight)), bias_(bias) {}
+  // `x` in the layout that the weights' gradient wants, `layout` the one it came in.
+  ConvNode(const Geometry& g, const Choice& choice, Tensor x, Layout layout, Tensor weight,
+           bool bias)
+      : g_(g),
+        choice_(choice),
+        x_(std::move(x)),
+        layout_(layout),
+        weight_(std::move(weight)),
+        bias_(bias) {}
   const char* name() const override { return "conv"; }
   int64_t saved_bytes() const override { return x_.bytes() + weight_.bytes(); }
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy) override {
+    Stream& stream = context.stream;
     Tensor dx, dw, db;
-    if (context.needs[0]) dx = empty_like(x_);
-    if (context.needs[1]) dw = empty_like(weight_);
-    if (bias_ && context.needs[2]) db = empty_like(weight_, Shape{g_.co});
+    if (context.needs[0]) dx = empty(stream, x_.shape, x_.dtype, layout_);
+    if (context.needs[1]) dw = empty(stream, weight_.shape, weight_.dtype);
+    if (bias_ && context.needs[2]) db = empty(stream, Shape{g_.co}, x_.dtype);
     switch (path_of(x_)) {
       case Path::reference: backward_reference(g_, x_, weight_, dy, dx, dw, db); break;
-      case Path::cpu:
-        backward_cpu(context.stream, dy, dx, dw);
-        if (db.defined()) conv_paths::backward_bias_own(context.stream, g_, dy, db);
-        break;
+      case Path::cpu: backward_cpu(stream, dy, dx, dw, db); break;
       case Path::cuda: GG_NO_CUDA_PATH("conv");
     }
     if (!bias_) return {dx, dw};
@@ -137,18 +145,22 @@ class ConvNode final : public Node {
   }
 
  private:
-  void backward_cpu(Stream& stream, const Tensor& dy, Tensor& dx, Tensor& dw) const {
+  void backward_cpu(Stream& stream, const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) const {
     using namespace conv_paths;
-    if (dx.defined()) {
-      backward_data_cpu(stream, choose(stream, Pass::data, g_), g_, dy, weight_, dx);
-    }
-    if (dw.defined()) {
-      backward_weights_cpu(stream, choose(stream, Pass::weights, g_), g_, dy, x_, dw);
+    // In the layout of both passes at once, where they agree, as they nearly always do.
+    const Tensor d = to_layout(dy, layout_of(choice_.weights), stream.threads());
+    if (dx.defined()) backward_data_cpu(stream, choice_.data, g_, d, weight_, dx);
+    if (dw.defined()) backward_weights_cpu(stream, choice_.weights, g_, d, x_, dw);
+    if (db.defined()) {
+      backward_bias_own(stream, g_, to_layout(dy, Layout::nhwc, stream.threads()), db);
     }
   }
 
   Geometry g_;
-  Tensor x_, weight_;
+  Choice choice_;
+  Tensor x_;
+  Layout layout_;
+  Tensor weight_;
   bool bias_;
 };
 
@@ -159,16 +171,25 @@ class ConvNode final : public Node {
 Tensor conv(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bias,
             const ConvOptions& options) {
   const Geometry g = conv_paths::geometry_of(x, weight, bias, options);
-  GG_CHECK(x.layout == Layout::nhwc, "conv: x must be in nhwc order; convert with to_layout");
-  Tensor y = empty_like(x, {g.n, g.ho, g.wo, g.co});
+  Stream& stream = tape.stream();
+  const Choice choice = conv_paths::choose(stream, g, x.layout);
+  const bool on_cpu = path_of(x) == Path::cpu;
+  Tensor y = empty(stream, {g.n, g.ho, g.wo, g.co}, x.dtype,
+                   on_cpu ? layout_of(choice.forward) : Layout::nhwc);
+  Tensor in = x, kept = x;
   switch (path_of(x)) {
     case Path::reference: forward_reference(g, x, weight, bias, y); break;
-    case Path::cpu: conv_paths::forward_own(tape.stream(), g, x, weight, bias, y); break;
+    case Path::cpu:
+      in = to_layout(x, layout_of(choice.forward), stream.threads());
+      if (layout_of(choice.weights) == in.layout) kept = in;
+      conv_paths::forward_cpu(stream, choice.forward, g, in, weight, bias, y);
+      break;
     case Path::cuda: GG_NO_CUDA_PATH("conv");
   }
   std::vector<Tensor> inputs = {x, weight};
   if (bias.defined()) inputs.push_back(bias);
-  return tape.record(std::move(y), std::move(inputs), ConvNode(g, x, weight, bias.defined()));
+  return tape.record(std::move(y), std::move(inputs),
+                     ConvNode(g, choice, kept, x.layout, weight, bias.defined()));
 }
 
 // ---- Cases ------------------------------------------------------------------------------------

@@ -1,48 +1,114 @@
 // Which algorithm serves a convolution on the CPU, and the call of it.
+#include <algorithm>
+
 #include "engine/ops/conv_paths.hpp"
+#include "engine/tensor/layout.hpp"
+#include "kernels/cpu/product.hpp"
+
+#ifndef GLIOGRAD_HAS_ONEDNN
+#define GLIOGRAD_HAS_ONEDNN 0
+#endif
 
 namespace gliograd::conv_paths {
 
 #if !GLIOGRAD_HAS_ONEDNN
 bool forward_onednn(Stream&, const Geometry&, Algorithm, const Tensor&, const Tensor&,
-                    const Tensor&, Tensor&) {
+                    const Tensor&, const Tensor&) {
   return false;
 }
 bool backward_data_onednn(Stream&, const Geometry&, Algorithm, const Tensor&, const Tensor&,
-                          Tensor&) {
+                          const Tensor&) {
   return false;
 }
 bool backward_weights_onednn(Stream&, const Geometry&, Algorithm, const Tensor&, const Tensor&,
-                             Tensor&) {
+                             const Tensor&) {
   return false;
 }
 std::string onednn_implementation(Stream&, const Geometry&, Algorithm, Pass) { return {}; }
 #endif
 
-Algorithm choose(Stream& stream, Pass, const Geometry&) {
-  if (!stream.vendor()) return Algorithm::own;
-  return Algorithm::direct;
+namespace {
+
+bool has_avx512() {
+  static const bool answer = kernels::product_kernel(kernels::Isa::avx512) != nullptr;
+  return answer;
 }
+
+}  // namespace
+
+// Measured per shape in bench/results/product.md. With AVX-512, oneDNN's direct kernels are equally
+// fast in both layouts; Winograd, which knows the blocked one alone, takes 0.55 to 0.9 of their
+// time from 32 channels on, and with 16 channels is no slower in the gradients. An image that is
+// blocked already stays so.
+Choice choose(const Stream& stream, const Geometry& g, Layout x) {
+  if (!GLIOGRAD_HAS_ONEDNN || !stream.vendor()) {
+    return {Algorithm::own, Algorithm::own, Algorithm::own};
+  }
+  const bool blocks = has_avx512() && g.groups == 1 && g.ci % 16 == 0 && g.co % 16 == 0;
+  const bool three = g.kh == 3 && g.kw == 3 && g.stride == 1 && g.dilation == 1 && g.pad.top <= 1 &&
+                     g.pad.bottom <= 1 && g.pad.left <= 1 && g.pad.right <= 1;
+  if (blocks && three) {
+    const bool wide = std::min(g.ci, g.co) >= 32;
+    return {wide ? Algorithm::winograd : Algorithm::direct_blocked, Algorithm::winograd,
+            Algorithm::winograd};
+  }
+  const Algorithm any =
+      blocks && x == Layout::blocked16 ? Algorithm::direct_blocked : Algorithm::direct;
+  return {any, any, any};
+}
+
+namespace {
+
+// Where a result is computed: `to` itself where its layout is `layout`, else memory of its own.
+Tensor place_for(Stream& stream, const Tensor& to, Layout layout) {
+  if (same_order(to.shape, to.layout, layout)) return to;
+  return empty(stream, to.shape, to.dtype, layout);
+}
+
+void put(Stream& stream, const Tensor& from, Tensor& to) {
+  if (from.storage() != to.storage()) to = to_layout(from, to.layout, stream.threads());
+}
+
+}  // namespace
 
 void forward_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& x,
                  const Tensor& weight, const Tensor& bias, Tensor& y) {
-  if (algorithm == Algorithm::own || !forward_onednn(stream, g, algorithm, x, weight, bias, y)) {
-    forward_own(stream, g, x, weight, bias, y);
+  if (algorithm != Algorithm::own) {
+    const Layout layout = layout_of(algorithm);
+    const Tensor out = place_for(stream, y, layout);
+    const Tensor in = to_layout(x, layout, stream.threads());
+    if (forward_onednn(stream, g, algorithm, in, weight, bias, out)) return put(stream, out, y);
   }
+  Tensor out = place_for(stream, y, Layout::nhwc);
+  forward_own(stream, g, to_layout(x, Layout::nhwc, stream.threads()), weight, bias, out);
+  put(stream, out, y);
 }
 
 void backward_data_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& dy,
                        const Tensor& weight, Tensor& dx) {
-  if (algorithm == Algorithm::own || !backward_data_onednn(stream, g, algorithm, dy, weight, dx)) {
-    backward_data_own(stream, g, dy, weight, dx);
+  if (algorithm != Algorithm::own) {
+    const Layout layout = layout_of(algorithm);
+    const Tensor out = place_for(stream, dx, layout);
+    const Tensor in = to_layout(dy, layout, stream.threads());
+    if (backward_data_onednn(stream, g, algorithm, in, weight, out)) return put(stream, out, dx);
   }
+  Tensor out = place_for(stream, dx, Layout::nhwc);
+  backward_data_own(stream, g, to_layout(dy, Layout::nhwc, stream.threads()), weight, out);
+  put(stream, out, dx);
 }
 
 void backward_weights_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& dy,
                           const Tensor& x, Tensor& dw) {
-  if (algorithm == Algorithm::own || !backward_weights_onednn(stream, g, algorithm, dy, x, dw)) {
-    backward_weights_own(stream, g, dy, x, dw);
+  const int threads = stream.threads();
+  if (algorithm != Algorithm::own) {
+    const Layout layout = layout_of(algorithm);
+    if (backward_weights_onednn(stream, g, algorithm, to_layout(dy, layout, threads),
+                                to_layout(x, layout, threads), dw)) {
+      return;
+    }
   }
+  backward_weights_own(stream, g, to_layout(dy, Layout::nhwc, threads),
+                       to_layout(x, Layout::nhwc, threads), dw);
 }
 
 }  // namespace gliograd::conv_paths

@@ -1,6 +1,7 @@
-// Convolution on the CPU through oneDNN, f32: NHWC direct, or Winograd F(4 x 4, 3 x 3) on blocked
-// images. Primitives are made once per stream and kept under a plain key; scratchpads come from the
-// stream's arena. What oneDNN would compute by its naive `ref` code is left to the own kernels.
+// Convolution on the CPU through oneDNN, f32: direct on NHWC or blocked images, or Winograd
+// F(4 x 4, 3 x 3) on blocked ones. Primitives are made once per stream and kept under a plain key;
+// scratchpads come from the stream's arena. What oneDNN would compute by its naive `ref` code is
+// left to the own kernels.
 #include <omp.h>
 
 #include <atomic>
@@ -12,7 +13,6 @@
 #include <utility>
 
 #include "engine/ops/conv_paths.hpp"
-#include "engine/tensor/layout.hpp"
 
 namespace gliograd::conv_paths {
 namespace {
@@ -21,16 +21,16 @@ using dnnl::memory;
 using tag = memory::format_tag;
 using Dims = memory::dims;
 
-// A call of oneDNN; its own words and the op, should it fail.
-#define GG_ONEDNN(op, ...)                                                              \
-  [&] {                                                                                 \
-    try {                                                                               \
-      return __VA_ARGS__;                                                               \
-    } catch (const dnnl::error& error) {                                                \
-      throw WorkError(concat_text(op, ": oneDNN failed with status ",                   \
-                                  static_cast<int>(error.status), ": ", error.what())); \
-    }                                                                                   \
-  }()
+// Calls oneDNN; its own words and the op, should it fail.
+template <class Call>
+auto checked(const Call& call) {
+  try {
+    return call();
+  } catch (const dnnl::error& error) {
+    throw WorkError(concat_text("conv: oneDNN failed with status ", static_cast<int>(error.status),
+                                ": ", error.what()));
+  }
+}
 
 // Bits of a primitive depend on the team it was made for, so the team's size is part of the key.
 struct Key {
@@ -67,7 +67,7 @@ struct Plans {
 memory::desc image_desc(int64_t n, int64_t c, int64_t h, int64_t w, Algorithm algorithm) {
   return {{n, c, h, w},
           memory::data_type::f32,
-          algorithm == Algorithm::winograd ? tag::nChw16c : tag::nhwc};
+          layout_of(algorithm) == Layout::blocked16 ? tag::nChw16c : tag::nhwc};
 }
 
 Dims weight_dims(const Geometry& g) {
@@ -79,6 +79,8 @@ Dims weight_dims(const Geometry& g) {
 memory::desc plain_weights(const Geometry& g) {
   return {weight_dims(g), memory::data_type::f32, g.groups == 1 ? tag::ohwi : tag::gohwi};
 }
+
+memory::desc bias_desc(const Geometry& g) { return {{g.co}, memory::data_type::f32, tag::x}; }
 
 template <class Description>
 void keep(const Description& d, Plan& plan) {
@@ -141,7 +143,7 @@ Plans& plans_of(Stream& stream) {
 Plan& plan_of(Plans& plans, const Key& key) {
   const auto found = plans.plans.find(key);
   if (found != plans.plans.end()) return found->second;
-  return plans.plans.emplace(key, GG_ONEDNN("conv", make_plan(plans, key))).first->second;
+  return plans.plans.emplace(key, checked([&] { return make_plan(plans, key); })).first->second;
 }
 
 memory memory_of(Plans& plans, const memory::desc& desc, const Tensor& t) {
@@ -152,8 +154,9 @@ Tensor tensor_for(Stream& stream, const memory::desc& desc) {
   return empty(stream, {static_cast<int64_t>(desc.get_size() + 3) / 4});
 }
 
-void reorder(Plans& plans, const memory& from, const memory& to) {
-  dnnl::reorder(from, to).execute(plans.stream, const_cast<memory&>(from), const_cast<memory&>(to));
+void reorder(Plans& plans, memory from, memory to) {
+  dnnl::reorder(from, to).execute(plans.stream, from, to);
+  plans.stream.wait();
 }
 
 // The weights as the plan wants them, kept with the parameter while its version lasts.
@@ -168,14 +171,6 @@ Tensor weights_for(Stream& stream, Plans& plans, const Geometry& g, const Plan& 
   };
   if (weight.parameter == nullptr) return make();
   return weight.parameter->cached(concat_text("conv:onednn:", plan.id), make);
-}
-
-Layout layout_for(Algorithm algorithm) {
-  return algorithm == Algorithm::winograd ? Layout::blocked16 : Layout::nhwc;
-}
-
-Tensor output_for(const Tensor& like, Layout layout, Stream& stream) {
-  return layout == Layout::nhwc ? like : empty(stream, like.shape, DType::f32, layout);
 }
 
 void execute(Stream& stream, Plans& plans, const Plan& plan,
@@ -194,67 +189,54 @@ std::string onednn_implementation(Stream& stream, const Geometry& g, Algorithm a
 }
 
 bool forward_onednn(Stream& stream, const Geometry& g, Algorithm algorithm, const Tensor& x,
-                    const Tensor& weight, const Tensor& bias, Tensor& y) {
+                    const Tensor& weight, const Tensor& bias, const Tensor& y) {
   Plans& plans = plans_of(stream);
-  const Key key{Pass::forward, algorithm, bias.defined(), stream.threads(), g};
-  const Plan& plan = plan_of(plans, key);
+  const Plan& plan =
+      plan_of(plans, {Pass::forward, algorithm, bias.defined(), stream.threads(), g});
   if (!plan.serves()) return false;
-  GG_ONEDNN("conv", ([&] {
-              const Tensor in = to_layout(x, layout_for(algorithm));
-              const Tensor w = weights_for(stream, plans, g, plan, weight);
-              const Tensor out = output_for(y, in.layout, stream);
-              std::unordered_map<int, memory> arguments = {
-                  {DNNL_ARG_SRC, memory_of(plans, plan.x, in)},
-                  {DNNL_ARG_WEIGHTS, memory_of(plans, plan.weights, w)},
-                  {DNNL_ARG_DST, memory_of(plans, plan.y, out)}};
-              if (bias.defined()) {
-                const memory::desc desc({g.co}, memory::data_type::f32, tag::x);
-                arguments.emplace(DNNL_ARG_BIAS, memory_of(plans, desc, bias));
-              }
-              execute(stream, plans, plan, std::move(arguments));
-              y = to_layout(out, Layout::nhwc);
-            }()));
+  checked([&] {
+    const Tensor w = weights_for(stream, plans, g, plan, weight);
+    std::unordered_map<int, memory> arguments = {
+        {DNNL_ARG_SRC, memory_of(plans, plan.x, x)},
+        {DNNL_ARG_WEIGHTS, memory_of(plans, plan.weights, w)},
+        {DNNL_ARG_DST, memory_of(plans, plan.y, y)}};
+    if (bias.defined()) arguments.emplace(DNNL_ARG_BIAS, memory_of(plans, bias_desc(g), bias));
+    execute(stream, plans, plan, std::move(arguments));
+  });
   return true;
 }
 
 bool backward_data_onednn(Stream& stream, const Geometry& g, Algorithm algorithm, const Tensor& dy,
-                          const Tensor& weight, Tensor& dx) {
+                          const Tensor& weight, const Tensor& dx) {
   Plans& plans = plans_of(stream);
-  const Key key{Pass::data, algorithm, false, stream.threads(), g};
-  const Plan& plan = plan_of(plans, key);
+  const Plan& plan = plan_of(plans, {Pass::data, algorithm, false, stream.threads(), g});
   if (!plan.serves()) return false;
-  GG_ONEDNN("conv", ([&] {
-              const Tensor in = to_layout(dy, layout_for(algorithm));
-              const Tensor w = weights_for(stream, plans, g, plan, weight);
-              const Tensor out = output_for(dx, in.layout, stream);
-              execute(stream, plans, plan,
-                      {{DNNL_ARG_DIFF_DST, memory_of(plans, plan.y, in)},
-                       {DNNL_ARG_WEIGHTS, memory_of(plans, plan.weights, w)},
-                       {DNNL_ARG_DIFF_SRC, memory_of(plans, plan.x, out)}});
-              dx = to_layout(out, Layout::nhwc);
-            }()));
+  checked([&] {
+    const Tensor w = weights_for(stream, plans, g, plan, weight);
+    execute(stream, plans, plan,
+            {{DNNL_ARG_DIFF_DST, memory_of(plans, plan.y, dy)},
+             {DNNL_ARG_WEIGHTS, memory_of(plans, plan.weights, w)},
+             {DNNL_ARG_DIFF_SRC, memory_of(plans, plan.x, dx)}});
+  });
   return true;
 }
 
 bool backward_weights_onednn(Stream& stream, const Geometry& g, Algorithm algorithm,
-                             const Tensor& dy, const Tensor& x, Tensor& dw) {
+                             const Tensor& dy, const Tensor& x, const Tensor& dw) {
   Plans& plans = plans_of(stream);
   const Plan& plan = plan_of(plans, {Pass::weights, algorithm, false, stream.threads(), g});
   if (!plan.serves()) return false;
-  GG_ONEDNN("conv", ([&] {
-              const Tensor in = to_layout(x, layout_for(algorithm));
-              const Tensor d = to_layout(dy, layout_for(algorithm));
-              const memory::desc plain = plain_weights(g);
-              const Tensor out = plan.weights == plain ? dw : tensor_for(stream, plan.weights);
-              execute(stream, plans, plan,
-                      {{DNNL_ARG_SRC, memory_of(plans, plan.x, in)},
-                       {DNNL_ARG_DIFF_DST, memory_of(plans, plan.y, d)},
-                       {DNNL_ARG_DIFF_WEIGHTS, memory_of(plans, plan.weights, out)}});
-              if (plan.weights != plain) {
-                reorder(plans, memory_of(plans, plan.weights, out), memory_of(plans, plain, dw));
-                plans.stream.wait();
-              }
-            }()));
+  checked([&] {
+    const memory::desc plain = plain_weights(g);
+    const Tensor out = plan.weights == plain ? dw : tensor_for(stream, plan.weights);
+    execute(stream, plans, plan,
+            {{DNNL_ARG_SRC, memory_of(plans, plan.x, x)},
+             {DNNL_ARG_DIFF_DST, memory_of(plans, plan.y, dy)},
+             {DNNL_ARG_DIFF_WEIGHTS, memory_of(plans, plan.weights, out)}});
+    if (plan.weights != plain) {
+      reorder(plans, memory_of(plans, plan.weights, out), memory_of(plans, plain, dw));
+    }
+  });
   return true;
 }
 

@@ -280,7 +280,9 @@ void backward_weights_own(Stream& stream, const Geometry& g, const Tensor& dy, c
   const bool contiguous = v.contiguous(g.groups);
   const int64_t cg = g.cg(), og = g.og(), k = g.taps() * cg, size = g.groups * k * og;
   const int64_t band_rows = std::clamp<int64_t>(160 / g.wo, 1, g.ho);
-  const int64_t chunks = std::min<int64_t>(g.n, 8);
+  // Adding up a chunk costs several passes over dw: at least 1,024 pixels each.
+  const int64_t chunks =
+      std::clamp<int64_t>(g.n * g.ho * g.wo / 1024, 1, std::min<int64_t>(g.n, 8));
   const int64_t workers = std::min<int64_t>(chunks, stream.threads());
   Tensor sums = empty(stream, {workers == 1 ? 1 : chunks, size});  // [chunk][group, tap, c, o]
 
@@ -291,12 +293,23 @@ void backward_weights_own(Stream& stream, const Geometry& g, const Tensor& dy, c
     const int64_t run = k / static_cast<int64_t>(runs.size());
     std::vector<int64_t> rows(band_rows);
     for (int64_t i = 0; i < band_rows; ++i) rows[i] = i * g.stride * band.line();
+    // Several panels of dy lie too far apart for the L1 cache, so they are packed; a single one is
+    // read in place.
+    const int64_t panel = kernel.panel(og);
+    const bool packed = og > panel;
+    Tensor panels;
+    if (packed) panels = empty(stream, {kernels::packed_size(kernel, band_rows * g.wo, og)});
     for (int64_t n = g.n * chunk / chunks; n < g.n * (chunk + 1) / chunks; ++n) {
       for (int64_t first = 0; first < g.ho; first += band_rows) {
         const int64_t count = std::min(band_rows, g.ho - first);
         const float* a = band.at(x.data<float>() + n * g.h * g.w * g.ci, first, count);
         const float* d = dy.data<float>() + (n * g.ho + first) * g.wo * g.co;
         for (int64_t group = 0; group < g.groups; ++group) {
+          const float* right = d + group * og;
+          if (packed) {
+            kernels::pack(kernel, right, g.co, 1, count * g.wo, og, panels.data<float>());
+            right = panels.data<float>();
+          }
           for (size_t r = 0; r < runs.size(); ++r) {
             kernels::product(kernel, {.m = run,
                                       .n = og,
@@ -306,9 +319,9 @@ void backward_weights_own(Stream& stream, const Geometry& g, const Tensor& dy, c
                                       .a = a + runs[r] + group * cg,
                                       .a_row = 1,
                                       .a_k = g.stride * g.ci,
-                                      .b = d + group * og,
-                                      .b_k = g.co,
-                                      .b_panel = kernel.panel(og),
+                                      .b = right,
+                                      .b_k = packed ? panel : g.co,
+                                      .b_panel = packed ? count * g.wo * panel : panel,
                                       .c = sum + (group * k + static_cast<int64_t>(r) * run) * og,
                                       .c_row = og,
                                       .accumulate = true});
@@ -341,17 +354,25 @@ void backward_weights_own(Stream& stream, const Geometry& g, const Tensor& dy, c
   }
 }
 
-// Rows of pixels are summed, then the rows: short running sums.
+// Rows of pixels are summed, the rows of an image, then the images in order: short running sums,
+// and bits that do not depend on the number of threads.
 void backward_bias_own(Stream& stream, const Geometry& g, const Tensor& dy, Tensor& db) {
-  Tensor partial = empty(stream, {g.co});
-  float* sum = partial.data<float>();
-  fill_zero(db);
-  for (int64_t line = 0; line < g.n * g.ho; ++line) {
-    std::fill_n(sum, g.co, 0.0f);
-    for (int64_t j = 0; j < g.wo; ++j) {
-      add_row(sum, dy.data<float>() + (line * g.wo + j) * g.co, g.co);
+  Tensor sums = empty(stream, {g.n, 2, g.co});  // of an image; of a row
+  parallel_for(stream.threads(), g.n, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      float *image = sums.data<float>() + n * 2 * g.co, *row = image + g.co;
+      std::fill_n(image, g.co, 0.0f);
+      for (int64_t i = 0; i < g.ho; ++i) {
+        std::fill_n(row, g.co, 0.0f);
+        const float* line = dy.data<float>() + (n * g.ho + i) * g.wo * g.co;
+        for (int64_t j = 0; j < g.wo; ++j) add_row(row, line + j * g.co, g.co);
+        add_row(image, row, g.co);
+      }
     }
-    add_row(db.data<float>(), sum, g.co);
+  });
+  fill_zero(db);
+  for (int64_t n = 0; n < g.n; ++n) {
+    add_row(db.data<float>(), sums.data<float>() + n * 2 * g.co, g.co);
   }
 }
 

@@ -28,9 +28,10 @@ struct Geometry {
 
 /// What computes a pass on the CPU.
 enum class Algorithm : uint8_t {
-  own,       // the project's kernels, conv_own.cpp and conv_depthwise.cpp
-  direct,    // oneDNN on NHWC images
-  winograd,  // oneDNN's F(4 x 4, 3 x 3) on blocked images
+  own,             // the project's kernels on NHWC images: conv_own.cpp, conv_depthwise.cpp
+  direct,          // oneDNN on NHWC images
+  direct_blocked,  // oneDNN on blocked images
+  winograd,        // oneDNN's F(4 x 4, 3 x 3) on blocked images
 };
 enum class Pass : uint8_t { forward, data, weights };
 
@@ -38,10 +39,19 @@ enum class Pass : uint8_t { forward, data, weights };
 Geometry geometry_of(const Tensor& x, const Tensor& weight, const Tensor& bias,
                      const ConvOptions& options);
 
-/// The fixed table: by pass, shape and instruction set, never by timing.
-Algorithm choose(Stream& stream, Pass pass, const Geometry& g);
+constexpr Layout layout_of(Algorithm algorithm) {
+  return algorithm <= Algorithm::direct ? Layout::nhwc : Layout::blocked16;
+}
 
-/// f32 NHWC on the CPU by `algorithm`; by the own kernels where oneDNN does not serve the shape.
+struct Choice {
+  Algorithm forward, data, weights;
+};
+/// The fixed table: by pass, shape, instruction set and the layout that x comes in; no timing.
+Choice choose(const Stream& stream, const Geometry& g, Layout x);
+
+/// f32 on the CPU by `algorithm`; by the own kernels where oneDNN does not serve the shape. Images
+/// may be in either layout, and are converted where they have not the algorithm's; the result is
+/// written in the layout that y or dx has.
 void forward_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& x,
                  const Tensor& weight, const Tensor& bias, Tensor& y);
 void backward_data_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& dy,
@@ -49,18 +59,19 @@ void backward_data_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, c
 void backward_weights_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& dy,
                           const Tensor& x, Tensor& dw);
 
-/// Through oneDNN: false, and nothing done, where it has no implementation but its naive one.
+/// Through oneDNN, in the algorithm's layout: false, and nothing done, where it has no
+/// implementation but its naive one.
 bool forward_onednn(Stream& stream, const Geometry& g, Algorithm algorithm, const Tensor& x,
-                    const Tensor& weight, const Tensor& bias, Tensor& y);
+                    const Tensor& weight, const Tensor& bias, const Tensor& y);
 bool backward_data_onednn(Stream& stream, const Geometry& g, Algorithm algorithm, const Tensor& dy,
-                          const Tensor& weight, Tensor& dx);
+                          const Tensor& weight, const Tensor& dx);
 bool backward_weights_onednn(Stream& stream, const Geometry& g, Algorithm algorithm,
-                             const Tensor& dy, const Tensor& x, Tensor& dw);
+                             const Tensor& dy, const Tensor& x, const Tensor& dw);
 /// oneDNN's name of what it would take ("brgconv:avx512_core"); empty where it has nothing.
 std::string onednn_implementation(Stream& stream, const Geometry& g, Algorithm algorithm,
                                   Pass pass);
 
-/// The project's own kernels, f32 NHWC. `bias` may be undefined.
+/// The project's own kernels, NHWC. `bias` may be undefined.
 void forward_own(Stream& stream, const Geometry& g, const Tensor& x, const Tensor& weight,
                  const Tensor& bias, Tensor& y);
 void backward_data_own(Stream& stream, const Geometry& g, const Tensor& dy, const Tensor& weight,

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "engine/ops/lanes.hpp"
+#include "engine/tensor/layout.hpp"
 #include "engine/tensor/tensor.hpp"
 
 namespace gliograd {
@@ -70,7 +71,7 @@ class Panels {
 /// i of dx depends on element i of dy alone may write dx there. Asked before other handles are
 /// made.
 inline bool may_overwrite(const Tensor& dy, Layout layout) {
-  return dy.layout != layout || dy.unique();
+  return dy.unique() || !same_order(dy.shape, dy.layout, layout);
 }
 
 }  // namespace gliograd

@@ -99,6 +99,14 @@ void pack(const ProductKernel& kernel, const float* b, int64_t row, int64_t col,
   const int64_t panel = kernel.panel(n);
   for (int64_t begin = 0; begin < n; begin += panel, packed += k * panel) {
     const int64_t columns = smaller(panel, n - begin);
+    if (col == 1) {
+      for (int64_t i = 0; i < k; ++i) {
+        float* to = packed + i * panel;
+        __builtin_memcpy(to, b + i * row + begin, columns * sizeof(float));
+        for (int64_t j = columns; j < panel; ++j) to[j] = 0.0f;
+      }
+      continue;
+    }
     for (int64_t first = 0; first < k; first += kBlock) {
       const int64_t last = smaller(first + kBlock, k);
       for (int64_t j = 0; j < panel; ++j) {
