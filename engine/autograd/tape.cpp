@@ -2,6 +2,7 @@
 
 #include "engine/core/error.hpp"
 #include "engine/tensor/cast.hpp"
+#include "engine/tensor/layout.hpp"
 
 namespace gliograd {
 
@@ -117,7 +118,7 @@ void Tape::backward(const Tensor& y, const Tensor& dy) {
             copy_into(copy, sum, threads);
             sum = std::move(copy);
           }
-          add_into(sum, inputs[i], threads);
+          add_into(sum, to_layout(inputs[i], sum.layout), threads);
         }
       }
     }
