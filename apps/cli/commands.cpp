@@ -11,6 +11,8 @@ void add_version(CLI::App& app) {
 void add_commands(CLI::App& app) {
   add_version(app);
   add_doctor(app);
+  add_prepare(app);
+  add_decode_worker(app);
 }
 
 }  // namespace gliograd::cli

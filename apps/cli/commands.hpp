@@ -12,5 +12,7 @@ void add_commands(CLI::App& app);
 
 void add_version(CLI::App& app);
 void add_doctor(CLI::App& app);
+void add_prepare(CLI::App& app);
+void add_decode_worker(CLI::App& app);
 
 }  // namespace gliograd::cli
