@@ -1,0 +1,201 @@
+// Optimizers: what is kept, the step, the averages. The loops over a parameter stand in update.cpp.
+#include "engine/optim/optimizer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "engine/core/parallel.hpp"
+#include "engine/ops/path.hpp"
+#include "engine/optim/update.hpp"
+#include "engine/tensor/cast.hpp"
+
+namespace gliograd {
+namespace {
+
+using Kind = OptimizerOptions::Kind;
+
+constexpr int64_t kGrain = 1 << 15;  // values of one partial sum, and worth a thread of their own
+
+void check_options(const OptimizerOptions& o) {
+  const auto share = [](const char* name, double v) {
+    GG_CHECK(v >= 0 && v < 1, "optimizer: ", name, " must be at least 0 and below 1; got ", v);
+  };
+  share("momentum", o.momentum);
+  share("beta1", o.beta1);
+  share("beta2", o.beta2);
+  share("ema_decay", o.ema_decay);
+  GG_CHECK(o.eps > 0, "optimizer: eps must be positive; got ", o.eps);
+  GG_CHECK(o.clip_norm >= 0, "optimizer: clip_norm must not be negative; got ", o.clip_norm);
+  GG_CHECK(o.kind != Kind::sgd || !o.nesterov || o.momentum > 0,
+           "optimizer: nesterov needs a momentum; got 0");
+}
+
+template <class T>
+T* pointer(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
+
+template <class T>
+optim::StepPointers<T> moved(const optim::StepPointers<T>& p, int64_t by) {
+  const auto move = [by](auto* q) { return q == nullptr ? q : q + by; };
+  return {p.w + by, p.g + by, move(p.first), move(p.second), move(p.ema)};
+}
+
+}  // namespace
+
+Optimizer::Optimizer(Stream& stream, std::vector<ParameterGroup> groups,
+                     const OptimizerOptions& options, LearningRates rates)
+    : stream_(&stream),
+      groups_(std::move(groups)),
+      options_(options),
+      rates_(std::move(rates)),
+      norm_(NAN) {
+  check_options(options);
+  GG_CHECK(!groups_.empty(), "optimizer: needs at least one group of parameters");
+  std::set<std::string> names;
+  for (size_t i = 0; i < groups_.size(); ++i) {
+    const ParameterGroup& group = groups_[i];
+    GG_CHECK(!group.parameters.empty(), "optimizer: group ", group.name, " has no parameter");
+    GG_CHECK(group.lr_scale >= 0 && group.weight_decay >= 0, "optimizer: group ", group.name,
+             ": lr_scale and weight_decay must not be negative; got ", group.lr_scale, " and ",
+             group.weight_decay);
+    for (Parameter* parameter : group.parameters) {
+      GG_CHECK(names.insert(parameter->name).second, "optimizer: parameter ", parameter->name,
+               " is given twice");
+      Slot slot{parameter->name, parameter, {}, i, {}, {}, {}};
+      const Tensor& w = parameter->master;
+      if (options.kind != Kind::sgd || options.momentum > 0) slot.first = zeros_like(w);
+      if (options.kind != Kind::sgd) slot.second = zeros_like(w);
+      if (options.ema_decay > 0) {
+        slot.ema = empty_like(w);
+        copy_into(slot.ema, w);
+      }
+      slots_.push_back(std::move(slot));
+    }
+  }
+}
+
+void Optimizer::average_buffers(const NamedTensors& buffers) {
+  if (options_.ema_decay == 0) return;
+  for (const auto& [name, buffer] : buffers) {
+    const auto same = [&name = name](const Slot& slot) { return slot.name == name; };
+    GG_CHECK(std::none_of(slots_.begin(), slots_.end(), same), "optimizer: ", name,
+             " is given twice");
+    Slot slot{name, nullptr, buffer, 0, {}, {}, empty_like(buffer)};
+    copy_into(slot.ema, buffer);
+    slots_.push_back(std::move(slot));
+  }
+}
+
+// In f64, in pieces of fixed size joined in order: the same for any number of threads.
+double Optimizer::measure_norm() const {
+  double total = 0;
+  for (const Slot& slot : slots_) {
+    if (slot.parameter == nullptr || !slot.parameter->trainable || !slot.parameter->has_gradient) {
+      continue;
+    }
+    const Tensor& g = slot.parameter->gradient;
+    const int64_t n = g.size(), pieces = (n + kGrain - 1) / kGrain;
+    const Tensor sums = empty_like(g, {pieces}, DType::f64);
+    parallel_for(stream_->threads(), pieces, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t count = std::min(kGrain, n - i * kGrain);
+        sums.at<double>(i) = g.dtype == DType::f64
+                                 ? optim::square_sum(g.data<double>() + i * kGrain, count)
+                                 : optim::square_sum(g.data<float>() + i * kGrain, count);
+      }
+    });
+    for (int64_t i = 0; i < pieces; ++i) total += sums.at<double>(i);
+  }
+  return std::sqrt(total);
+}
+
+void Optimizer::step() {
+  StepState& state = *stream_->state();
+  GG_CHECK(!swapped_, "optimizer: the averages are swapped in; call swap_out_ema() first");
+  GG_CHECK(state.step >= 0 && state.step < rates_.size(), "optimizer: step ", state.step,
+           " is beyond the learning rates of ", rates_.size(), " steps");
+  norm_ = measure_norm() / state.loss_scale;
+  const double rate = rates_[state.step];
+  ++state.step;
+  state.skip = std::isfinite(norm_) ? 0 : 1;
+  if (state.skip == 0) ++state.updates;
+
+  optim::StepNumbers n{};
+  n.kind = options_.kind;
+  n.nesterov = options_.nesterov;
+  n.scale = 1.0 / state.loss_scale;
+  if (options_.clip_norm > 0) n.scale *= std::min(1.0, options_.clip_norm / (norm_ + 1e-6));
+  n.momentum = options_.momentum;
+  n.beta1 = options_.beta1;
+  n.beta2 = options_.beta2;
+  n.eps = options_.eps;
+  n.correction1 = 1 - std::pow(n.beta1, static_cast<double>(state.updates));
+  n.correction2 = 1 - std::pow(n.beta2, static_cast<double>(state.updates));
+  n.ema_keep = state.updates == 1 ? 0 : options_.ema_decay;
+
+  for (const Slot& slot : slots_) {
+    Parameter* parameter = slot.parameter;
+    const bool fresh = parameter != nullptr && parameter->trainable && parameter->has_gradient;
+    if (parameter != nullptr) parameter->has_gradient = false;
+    if (state.skip != 0) continue;
+    const Tensor& w = slot.value();
+    const auto run = [&]<class T>(const auto& update) {
+      const optim::StepPointers<T> p{pointer<T>(w), fresh ? parameter->gradient.data<T>() : nullptr,
+                                     pointer<T>(slot.first), pointer<T>(slot.second),
+                                     pointer<T>(slot.ema)};
+      parallel_for(stream_->threads(), w.size(), kGrain, [&](int64_t begin, int64_t end) {
+        if (fresh) {
+          update(n, moved(p, begin), end - begin);
+        } else if (p.ema != nullptr) {
+          optim::average(n.ema_keep, p.w + begin, p.ema + begin, end - begin);
+        }
+      });
+    };
+    if (fresh) {
+      const ParameterGroup& group = groups_[slot.group];
+      n.rate = rate * group.lr_scale;
+      n.decay = parameter->decay ? group.weight_decay : 0;
+    }
+    switch (path_of(w)) {
+      case Path::reference: run.operator()<double>(optim::update_reference); break;
+      case Path::cpu: run.operator()<float>(optim::update_f32); break;
+      case Path::cuda: GG_NO_CUDA_PATH("optimizer");
+    }
+    if (fresh) parameter->bump();
+  }
+}
+
+Optimizer::NamedTensors Optimizer::state() const {
+  GG_CHECK(!swapped_, "optimizer: the averages are swapped in; call swap_out_ema() first");
+  NamedTensors named;
+  const char* first = options_.kind == Kind::sgd ? "momentum." : "first.";
+  for (const Slot& slot : slots_) {
+    if (slot.first.defined()) named.emplace_back(first + slot.name, slot.first);
+    if (slot.second.defined()) named.emplace_back("second." + slot.name, slot.second);
+    if (slot.ema.defined()) named.emplace_back("ema." + slot.name, slot.ema);
+  }
+  return named;
+}
+
+void Optimizer::swap_in_ema() { swap_ema(true); }
+void Optimizer::swap_out_ema() { swap_ema(false); }
+
+// Values change places, not handles: others hold the masters too.
+void Optimizer::swap_ema(bool in) {
+  GG_CHECK(options_.ema_decay > 0, "optimizer: no averages are kept (ema_decay is 0)");
+  GG_CHECK(swapped_ != in, "optimizer: the averages are swapped ", in ? "in" : "out", " already");
+  swapped_ = in;
+  for (const Slot& slot : slots_) {
+    const Tensor& w = slot.value();
+    if (w.dtype == DType::f64) {
+      std::swap_ranges(w.data<double>(), w.data<double>() + w.size(), slot.ema.data<double>());
+    } else {
+      std::swap_ranges(w.data<float>(), w.data<float>() + w.size(), slot.ema.data<float>());
+    }
+    if (slot.parameter != nullptr) slot.parameter->bump();
+  }
+}
+
+}  // namespace gliograd
