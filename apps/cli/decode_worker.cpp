@@ -3,6 +3,7 @@
 
 #include "apps/cli/commands.hpp"
 #include "data/readers/image.hpp"
+#include "engine/files/hdf5_message.hpp"
 #include "engine/files/worker.hpp"
 
 namespace gliograd::cli {
@@ -10,7 +11,10 @@ namespace gliograd::cli {
 void add_decode_worker(CLI::App& app) {
   auto* command = app.add_subcommand("decode-worker", "");
   command->group("");  // not in --help: nobody starts it by hand
-  command->callback([] { files::serve_requests({{"image", data::decode_image_request}}); });
+  command->callback([] {
+    files::serve_requests(
+        {{"image", data::decode_image_request}, {"hdf5", files::decode_hdf5_request}});
+  });
 }
 
 }  // namespace gliograd::cli

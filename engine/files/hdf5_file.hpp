@@ -73,6 +73,7 @@ struct Hdf5Value {
   Hdf5Type type = Hdf5Type::other;
   std::vector<int64_t> shape;        // empty for a single value
   std::shared_ptr<const void> data;  // numbers, aligned for them
+  uint64_t bytes = 0;                // of data
   std::vector<std::string> texts;    // for Hdf5Type::text
 };
 
@@ -82,14 +83,18 @@ struct Hdf5Object {
   std::map<std::string, Hdf5Value> attributes;  // numbers as i64 or f64, whatever their width
 };
 
-/// The content of one file, read and checked at once.
+/// By path; "/" is the root.
+using Hdf5Objects = std::map<std::string, Hdf5Object>;
+
+/// The content of one file, read and checked at once by a worker process (engine/files/worker.hpp):
+/// the library has faults that a damaged file sets off.
 /// Errors: Error "FILE: ..." when the file is missing, no HDF5, damaged, holds links that leave it
 /// or lead in a circle, or sizes that it cannot hold (looked at before memory is taken).
 class Hdf5Reader {
  public:
   explicit Hdf5Reader(const std::string& path);
   /// The same from bytes; `name` stands for the file in messages.
-  Hdf5Reader(const std::string& name, std::vector<uint8_t> bytes);
+  Hdf5Reader(const std::string& name, const std::vector<uint8_t>& bytes);
 
   const std::string& name() const { return name_; }
   bool has_group(const std::string& object) const;
@@ -128,7 +133,7 @@ class Hdf5Reader {
   const Hdf5Value& attribute_of(const std::string& object, const std::string& name) const;
 
   std::string name_;
-  std::map<std::string, Hdf5Object> objects_;  // by path; "/" is the root
+  Hdf5Objects objects_;
 };
 
 }  // namespace gliograd::files

@@ -1,4 +1,4 @@
-// Hdf5Reader: one walk over the file takes in every object, checked against what the file can hold.
+// read_hdf5: one walk over the file takes in every object, checked against what the file can hold.
 #include <hdf5_hl.h>
 
 #include <algorithm>
@@ -7,8 +7,8 @@
 #include <limits>
 #include <set>
 
-#include "engine/core/atomic_file.hpp"
 #include "engine/files/hdf5_handles.hpp"
+#include "engine/files/hdf5_message.hpp"
 
 namespace gliograd::files {
 namespace {
@@ -43,43 +43,41 @@ std::string until_zero(const char* bytes, size_t length) {
 
 class Walk {
  public:
-  Walk(const std::string& name, const std::vector<uint8_t>& bytes,
-       std::map<std::string, Hdf5Object>& objects)
-      : name_(name), size_(bytes.size()), objects_(objects) {
+  Walk(const std::vector<uint8_t>& bytes, Hdf5Objects& objects)
+      : size_(bytes.size()), objects_(objects) {
     // The image is only read, and outlives the file: no copy.
     const unsigned flags = H5LT_FILE_IMAGE_DONT_COPY | H5LT_FILE_IMAGE_DONT_RELEASE;
     const Hdf5Handle file(
-        GG_HDF5(Error, name + ": not a sound HDF5 file",
+        GG_HDF5(Error, std::string("damaged"),
                 H5LTopen_file_image(const_cast<uint8_t*>(bytes.data()), bytes.size(), flags)),
         H5Fclose);
     visit(file, "/", 0);
   }
 
  private:
-  std::string where(const std::string& object) const { return name_ + ": " + object; }
   [[noreturn]] void fail(const std::string& object, const std::string& what) const {
-    throw Error(where(object) + " " + what);
+    throw Error(object + " " + what);
   }
 
   void visit(hid_t file, const std::string& path, int depth) {
     if (depth > kDeepest) fail(path, "lies too deep; groups may be nested 32 times");
     if (objects_.size() >= kMostObjects) fail(path, "is one object too many");
     H5O_info_t info{};
-    GG_HDF5(Error, where(path), H5Oget_info_by_name(file, path.c_str(), &info, H5P_DEFAULT));
+    GG_HDF5(Error, path, H5Oget_info_by_name(file, path.c_str(), &info, H5P_DEFAULT));
     if (!seen_.insert(info.addr).second) fail(path, "leads back to an object met before (a cycle)");
     Hdf5Object& object = objects_[path];
     if (info.type == H5O_TYPE_DATASET) {
-      const Hdf5Handle set(GG_HDF5(Error, where(path), H5Dopen2(file, path.c_str(), H5P_DEFAULT)),
+      const Hdf5Handle set(GG_HDF5(Error, path, H5Dopen2(file, path.c_str(), H5P_DEFAULT)),
                            H5Dclose);
       object.value = read_dataset(set, path);
       read_attributes(set, path, info.num_attrs, object);
     } else if (info.type == H5O_TYPE_GROUP) {
       object.is_group = true;
-      const Hdf5Handle group(GG_HDF5(Error, where(path), H5Gopen2(file, path.c_str(), H5P_DEFAULT)),
+      const Hdf5Handle group(GG_HDF5(Error, path, H5Gopen2(file, path.c_str(), H5P_DEFAULT)),
                              H5Gclose);
       read_attributes(group, path, info.num_attrs, object);
       std::vector<Link> links;
-      GG_HDF5(Error, where(path),
+      GG_HDF5(Error, path,
               H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, nullptr, collect_link, &links));
       for (const Link& link : links) {
         const std::string child = below(path, link.name);
@@ -116,7 +114,7 @@ class Walk {
     if (rank < 0 || rank > kHighestRank) fail(path, "has more than 8 axes");
     std::vector<hsize_t> extents(static_cast<size_t>(rank));
     if (rank > 0) {
-      GG_HDF5(Error, where(path), H5Sget_simple_extent_dims(space, extents.data(), nullptr));
+      GG_HDF5(Error, path, H5Sget_simple_extent_dims(space, extents.data(), nullptr));
     }
     count = H5Sget_simple_extent_type(space) == H5S_NULL ? 0 : 1;
     std::vector<int64_t> shape;
@@ -131,7 +129,7 @@ class Walk {
 
   /// Before memory is taken: `count` values of `width` bytes must be in the file.
   void check_storage(hid_t set, const std::string& path, uint64_t count, uint64_t width) const {
-    const Hdf5Handle plan(GG_HDF5(Error, where(path), H5Dget_create_plist(set)), H5Pclose);
+    const Hdf5Handle plan(GG_HDF5(Error, path, H5Dget_create_plist(set)), H5Pclose);
     const H5D_layout_t layout = H5Pget_layout(plan);
     if (layout == H5D_VIRTUAL || (layout == H5D_CONTIGUOUS && H5Pget_external_count(plan) > 0)) {
       fail(path, "keeps its data in another file");
@@ -147,8 +145,8 @@ class Walk {
 
   Hdf5Value read_dataset(hid_t set, const std::string& path) const {
     Hdf5Value value;
-    const Hdf5Handle type(GG_HDF5(Error, where(path), H5Dget_type(set)), H5Tclose);
-    const Hdf5Handle space(GG_HDF5(Error, where(path), H5Dget_space(set)), H5Sclose);
+    const Hdf5Handle type(GG_HDF5(Error, path, H5Dget_type(set)), H5Tclose);
+    const Hdf5Handle space(GG_HDF5(Error, path, H5Dget_space(set)), H5Sclose);
     uint64_t count = 0;
     value.type = type_of(type, false);
     value.shape = shape_of(space, path, count);
@@ -167,20 +165,20 @@ class Walk {
   void read_attributes(hid_t object, const std::string& path, hsize_t count,
                        Hdf5Object& out) const {
     for (hsize_t i = 0; i < count; ++i) {
-      const Hdf5Handle attribute(GG_HDF5(Error, where(path),
+      const Hdf5Handle attribute(GG_HDF5(Error, path,
                                          H5Aopen_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, i,
                                                         H5P_DEFAULT, H5P_DEFAULT)),
                                  H5Aclose);
       char name[256] = {};
-      GG_HDF5(Error, where(path), H5Aget_name(attribute, sizeof name, name));
+      GG_HDF5(Error, path, H5Aget_name(attribute, sizeof name, name));
       out.attributes[name] = read_attribute(attribute, path + ", attribute " + name);
     }
   }
 
   Hdf5Value read_attribute(hid_t attribute, const std::string& path) const {
     Hdf5Value value;
-    const Hdf5Handle type(GG_HDF5(Error, where(path), H5Aget_type(attribute)), H5Tclose);
-    const Hdf5Handle space(GG_HDF5(Error, where(path), H5Aget_space(attribute)), H5Sclose);
+    const Hdf5Handle type(GG_HDF5(Error, path, H5Aget_type(attribute)), H5Tclose);
+    const Hdf5Handle space(GG_HDF5(Error, path, H5Aget_space(attribute)), H5Sclose);
     uint64_t count = 0;
     value.type = type_of(type, true);
     value.shape = shape_of(space, path, count);
@@ -192,7 +190,7 @@ class Walk {
     }
     if (value.type == Hdf5Type::text && H5Tis_variable_str(type) != 0) {
       std::vector<char*> texts(count, nullptr);
-      GG_HDF5(Error, where(path), H5Aread(attribute, type, texts.data()));
+      GG_HDF5(Error, path, H5Aread(attribute, type, texts.data()));
       for (const char* text : texts) value.texts.emplace_back(text == nullptr ? "" : text);
       H5Dvlen_reclaim(type, space, H5P_DEFAULT, texts.data());
       return value;
@@ -210,129 +208,36 @@ class Walk {
     const size_t bytes = std::max<size_t>(1, count * width);
     std::shared_ptr<void> data(std::malloc(bytes), std::free);
     if (data == nullptr) {
-      throw WorkError(where(path) + ": no memory for " + std::to_string(bytes) + " bytes");
+      throw Error(path + ": no memory for " + std::to_string(bytes) + " bytes");
     }
-    if (count > 0)
-      GG_HDF5(Error, where(path), read(is_text ? type : native_type(value.type), data.get()));
+    if (count > 0) GG_HDF5(Error, path, read(is_text ? type : native_type(value.type), data.get()));
     if (is_text) {
       for (uint64_t i = 0; i < count; ++i) {
         value.texts.push_back(until_zero(static_cast<const char*>(data.get()) + i * width, width));
       }
     } else {
       value.data = data;
+      value.bytes = count * width;
     }
   }
 
-  const std::string& name_;
   uint64_t size_;
-  std::map<std::string, Hdf5Object>& objects_;
+  Hdf5Objects& objects_;
   std::set<haddr_t> seen_;
 };
 
 }  // namespace
 
-Hdf5Reader::Hdf5Reader(const std::string& path) : Hdf5Reader(path, read_bytes(path)) {}
-
-Hdf5Reader::Hdf5Reader(const std::string& name, std::vector<uint8_t> bytes) : name_(name) {
+Hdf5Objects read_hdf5(const std::vector<uint8_t>& bytes) {
   static constexpr uint8_t kMagic[] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
-  if (bytes.empty()) throw Error(name + ": is empty");
+  if (bytes.empty()) throw Error("is empty");
   if (bytes.size() < 64 || std::memcmp(bytes.data(), kMagic, sizeof kMagic) != 0) {
-    throw Error(name + ": is not an HDF5 file");
+    throw Error("is not an HDF5 file");
   }
   quiet_hdf5();
-  Walk(name, bytes, objects_);
-}
-
-bool Hdf5Reader::has_group(const std::string& object) const {
-  const auto at = objects_.find(object);
-  return at != objects_.end() && at->second.is_group;
-}
-
-bool Hdf5Reader::has_dataset(const std::string& object) const {
-  const auto at = objects_.find(object);
-  return at != objects_.end() && !at->second.is_group;
-}
-
-std::vector<std::string> Hdf5Reader::children(const std::string& group) const {
-  const std::string prefix = group == "/" ? "/" : group + "/";
-  std::vector<std::string> names;
-  for (auto at = objects_.upper_bound(prefix);
-       at != objects_.end() && at->first.compare(0, prefix.size(), prefix) == 0; ++at) {
-    const std::string name = at->first.substr(prefix.size());
-    if (name.find('/') == std::string::npos) names.push_back(name);
-  }
-  return names;
-}
-
-const Hdf5Value& Hdf5Reader::dataset(const std::string& object) const {
-  if (!has_dataset(object)) throw Error(name_ + ": has no dataset " + object);
-  return objects_.at(object).value;
-}
-
-const Hdf5Value& Hdf5Reader::checked(const std::string& object, Hdf5Type type,
-                                     const std::vector<int64_t>& shape) const {
-  const Hdf5Value& value = dataset(object);
-  bool same = value.type == type && value.shape.size() == shape.size();
-  for (size_t i = 0; same && i < shape.size(); ++i) {
-    same = shape[i] < 0 || shape[i] == value.shape[i];
-  }
-  if (!same) {
-    throw Error(name_ + ": " + object + " must be " + files::name_of(type) + " " +
-                shape_text(shape) + "; found " + files::name_of(value.type) + " " +
-                shape_text(value.shape));
-  }
-  return value;
-}
-
-std::vector<std::string> Hdf5Reader::read_texts(const std::string& object, int64_t count) const {
-  return checked(object, Hdf5Type::text, {count}).texts;
-}
-
-bool Hdf5Reader::has_attribute(const std::string& object, const std::string& name) const {
-  const auto at = objects_.find(object);
-  return at != objects_.end() && at->second.attributes.count(name) != 0;
-}
-
-const Hdf5Value& Hdf5Reader::attribute_of(const std::string& object,
-                                          const std::string& name) const {
-  if (!has_attribute(object, name)) {
-    throw Error(name_ + ": " + object + " has no attribute \"" + name + "\"");
-  }
-  return objects_.at(object).attributes.at(name);
-}
-
-std::string Hdf5Reader::text_attribute(const std::string& object, const std::string& name) const {
-  const Hdf5Value& value = attribute_of(object, name);
-  if (value.type != Hdf5Type::text || value.texts.size() != 1) {
-    throw Error(name_ + ": attribute \"" + name + "\" of " + object + " must be one text");
-  }
-  return value.texts[0];
-}
-
-int64_t Hdf5Reader::int_attribute(const std::string& object, const std::string& name) const {
-  const Hdf5Value& value = attribute_of(object, name);
-  if (value.type != Hdf5Type::i64 || !value.shape.empty()) {
-    throw Error(name_ + ": attribute \"" + name + "\" of " + object + " must be one integer");
-  }
-  return *static_cast<const int64_t*>(value.data.get());
-}
-
-double Hdf5Reader::number_attribute(const std::string& object, const std::string& name) const {
-  const Hdf5Value& value = attribute_of(object, name);
-  if (value.type == Hdf5Type::i64) return static_cast<double>(int_attribute(object, name));
-  if (value.type != Hdf5Type::f64 || !value.shape.empty()) {
-    throw Error(name_ + ": attribute \"" + name + "\" of " + object + " must be one number");
-  }
-  return *static_cast<const double*>(value.data.get());
-}
-
-std::vector<std::string> Hdf5Reader::texts_attribute(const std::string& object,
-                                                     const std::string& name) const {
-  const Hdf5Value& value = attribute_of(object, name);
-  if (value.type != Hdf5Type::text) {
-    throw Error(name_ + ": attribute \"" + name + "\" of " + object + " must be a list of texts");
-  }
-  return value.texts;
+  Hdf5Objects objects;
+  Walk(bytes, objects);
+  return objects;
 }
 
 }  // namespace gliograd::files

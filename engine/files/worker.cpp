@@ -34,18 +34,6 @@ constexpr uint32_t kHello = 0x67676401;
 constexpr uint64_t kLongestText = 4096;
 constexpr char kMark[] = "GLIOGRAD_DECODE_WORKER";  // set in a worker's environment
 
-struct Request {
-  char kind[16];
-  uint64_t size;
-  uint64_t memory_bytes;
-  uint64_t seconds;
-};
-
-struct Answer {
-  uint64_t size;        // bytes in the shared memory
-  uint64_t text_bytes;  // of an error message that follows; 0: no error
-};
-
 std::string own_path() {
   char path[PATH_MAX];
   const ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
@@ -111,16 +99,28 @@ void set_soft_limit(int which, rlim_t value) {
 }
 
 /// Limits for one request; time counts from now.
-void apply_limits(const Request& request, uint64_t at_start) {
-  if (!kSanitized) set_soft_limit(RLIMIT_AS, at_start + request.memory_bytes + 4 * request.size);
+void apply_limits(uint64_t memory_bytes, uint64_t seconds) {
+  if (!kSanitized) set_soft_limit(RLIMIT_AS, memory_bytes);
   rusage used{};
   ::getrusage(RUSAGE_SELF, &used);
-  const uint64_t spent = static_cast<uint64_t>(used.ru_utime.tv_sec + used.ru_stime.tv_sec);
-  set_soft_limit(RLIMIT_CPU, spent + request.seconds + 1);
-  ::alarm(static_cast<unsigned>(request.seconds));
+  const auto spent = static_cast<uint64_t>(used.ru_utime.tv_sec + used.ru_stime.tv_sec);
+  set_soft_limit(RLIMIT_CPU, spent + seconds + 1);
+  ::alarm(static_cast<unsigned>(seconds));
 }
 
 }  // namespace
+
+struct Worker::Request {
+  char kind[16];
+  uint64_t size;
+  uint64_t memory_bytes;
+  uint64_t seconds;
+};
+
+struct Worker::Answer {
+  uint64_t size;        // bytes in the shared memory
+  uint64_t text_bytes;  // of an error message that follows; 0: no error
+};
 
 Worker::~Worker() { stop(); }
 
@@ -137,7 +137,7 @@ void Worker::start() {
   memory_ = moved_up(::memfd_create("gliograd-decode", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   // A mapping of ours must never lose its pages under us.
   ::fcntl(memory_, F_ADD_SEALS, F_SEAL_SHRINK);
-  const timeval wait{limits_.seconds + 5, 0};
+  const timeval wait{limits_.seconds + 2, 0};
   ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
   ::setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
 
@@ -153,7 +153,7 @@ void Worker::start() {
   posix_spawnattr_init(&attributes);
   // A group of its own: Ctrl-C on the terminal is for the program, which then closes the socket.
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  const std::string program = worker_program();
+  const std::string program = limits_.program.empty() ? worker_program() : limits_.program;
   std::string name = "gliograd", command = "decode-worker", mark = std::string(kMark) + "=1";
   char* argv[] = {name.data(), command.data(), nullptr};
   std::vector<char*> environment;
@@ -185,49 +185,60 @@ void Worker::stop() {
     }
   }
   process_ = 0;
+  served_ = 0;
 }
 
 bool Worker::send(const void* bytes, size_t size) { return write_all(socket_, bytes, size); }
 bool Worker::receive(void* bytes, size_t size) { return read_all(socket_, bytes, size); }
 
-void Worker::fail(const std::string& name) {
+std::string Worker::why_it_failed() {
   // EAGAIN: our own patience ran out. Else it died: a fault, its memory or its time.
-  const bool stuck = errno == EAGAIN || errno == EWOULDBLOCK;
+  const std::string slow = "its decoder took longer than " + std::to_string(limits_.seconds) + " s";
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return slow;
   int status = 0;
-  std::string why = "its decoder took longer than " + std::to_string(limits_.seconds) + " s";
-  if (!stuck && process_ > 0) {
-    ::kill(process_, SIGKILL);  // no effect on one that is already dead
-    while (::waitpid(process_, &status, 0) < 0 && errno == EINTR) {
-    }
-    process_ = 0;
-    const int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    if (number != SIGALRM && number != SIGXCPU) {
-      why = number != 0 ? std::string("its decoder died (") + ::strsignal(number) + ")"
-                        : "its decoder gave up";
-    }
+  ::kill(process_, SIGKILL);  // no effect on one that is already dead
+  while (::waitpid(process_, &status, 0) < 0 && errno == EINTR) {
   }
-  stop();
-  throw Error(name + ": damaged: " + why);
+  process_ = 0;
+  if (!WIFSIGNALED(status)) return "its decoder gave up";
+  const int number = WTERMSIG(status);
+  if (number == SIGALRM || number == SIGXCPU) return slow;
+  return std::string("its decoder died (") + ::strsignal(number) + ")";
+}
+
+/// False when the worker did not answer.
+bool Worker::ask(const Request& request, const std::vector<uint8_t>& bytes, Answer& answer,
+                 std::string& text) {
+  errno = 0;
+  if (!send(&request, sizeof request) || !send(bytes.data(), bytes.size()) ||
+      !receive(&answer, sizeof answer)) {
+    return false;
+  }
+  text.assign(std::min(answer.text_bytes, kLongestText), '\0');
+  return receive(text.data(), text.size());
 }
 
 SharedBytes Worker::run(const std::string& kind, const std::string& name,
                         const std::vector<uint8_t>& bytes) {
-  if (process_ == 0) start();
   Request request{{}, bytes.size(), limits_.memory_bytes, static_cast<uint64_t>(limits_.seconds)};
   std::memcpy(request.kind, kind.data(), std::min(kind.size(), sizeof request.kind - 1));
   Answer answer{};
-  errno = 0;
-  if (!send(&request, sizeof request) || !send(bytes.data(), bytes.size()) ||
-      !receive(&answer, sizeof answer)) {
-    fail(name);
+  std::string text;
+  for (;;) {
+    if (process_ == 0) start();
+    if (ask(request, bytes, answer, text)) break;
+    const bool stuck = errno == EAGAIN || errno == EWOULDBLOCK;
+    const bool again = served_ > 0 && !stuck;
+    const std::string why = why_it_failed();
+    stop();
+    if (!again) throw Error(name + ": damaged: " + why);
   }
-  if (answer.text_bytes > 0) {
-    std::string text(std::min(answer.text_bytes, kLongestText), '\0');
-    if (!receive(text.data(), text.size())) fail(name);
-    throw Error(name + ": " + text);
-  }
+  ++served_;
+  if (!text.empty()) throw Error(name + ": " + text);
   struct stat info {};
-  if (::fstat(memory_, &info) != 0 || static_cast<uint64_t>(info.st_size) < answer.size) fail(name);
+  if (::fstat(memory_, &info) != 0 || static_cast<uint64_t>(info.st_size) < answer.size) {
+    throw Error(name + ": damaged");
+  }
   if (answer.size == 0) return {};
   void* memory = ::mmap(nullptr, answer.size, PROT_READ, MAP_SHARED, memory_, 0);
   if (memory == MAP_FAILED) throw WorkError(name + ": " + std::strerror(errno));
@@ -265,9 +276,9 @@ void serve_requests(const std::map<std::string, Decoder>& decoders) {
   set_soft_limit(RLIMIT_FSIZE, RLIM_INFINITY);  // shared memory counts as a file
   const uint64_t at_start = address_space_used();
   if (!write_all(kSocket, &kHello, sizeof kHello)) return;
-  Request request{};
+  Worker::Request request{};
   while (read_all(kSocket, &request, sizeof request)) {
-    apply_limits(request, at_start);
+    apply_limits(at_start + request.memory_bytes + 4 * request.size, request.seconds);
     Reply reply(kMemory);
     std::string text;
     try {
@@ -283,7 +294,7 @@ void serve_requests(const std::map<std::string, Decoder>& decoders) {
     }
     ::alarm(0);
     text.resize(std::min<size_t>(text.size(), kLongestText));
-    const Answer answer{reply.size(), text.size()};
+    const Worker::Answer answer{reply.size(), text.size()};
     if (!write_all(kSocket, &answer, sizeof answer) ||
         !write_all(kSocket, text.data(), text.size())) {
       return;

@@ -18,6 +18,7 @@ namespace gliograd::files {
 struct WorkerLimits {
   uint64_t memory_bytes = uint64_t{2} << 30;  // address space beyond what the worker starts with
   int seconds = 60;                           // for one file
+  std::string program;                        // empty: this program, or the gliograd beside it
 };
 
 /// Memory that a worker filled. It may grow under us, never shrink.
@@ -29,13 +30,16 @@ struct SharedBytes {
 /// One worker process; started at the first request, and again after it died. Not for two threads.
 class Worker {
  public:
+  struct Request;
+  struct Answer;
+
   explicit Worker(const WorkerLimits& limits = {}) : limits_(limits) {}
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  /// The worker's answer to a request of this kind; valid until the next request unless the worker
-  /// is destroyed before it.
+  /// The worker's answer to a request of this kind; the next request overwrites it. A worker that
+  /// has served other files and dies is replaced and asked once more: it may have been their fault.
   /// Errors: Error "NAME: ..." in the decoder's words, or "NAME: damaged: ..." when the worker died
   /// or took too long; WorkError when no worker can be started.
   SharedBytes run(const std::string& kind, const std::string& name,
@@ -48,10 +52,13 @@ class Worker {
   void stop();
   bool send(const void* bytes, size_t size);
   bool receive(void* bytes, size_t size);
-  [[noreturn]] void fail(const std::string& name);
+  bool ask(const Request& request, const std::vector<uint8_t>& bytes, Answer& answer,
+           std::string& text);
+  std::string why_it_failed();
 
   WorkerLimits limits_;
   pid_t process_ = 0;
+  int64_t served_ = 0;  // files, by the process that runs now
   int socket_ = -1;
   int memory_ = -1;
 };
