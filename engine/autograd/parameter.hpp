@@ -34,7 +34,10 @@ class Parameter {
   template <class Make>
   const Tensor& cached(const std::string& key, const Make& make) {
     Cached& slot = cache_[key];
-    if (!slot.tensor.defined() || slot.version != version_) slot = {make(), version_};
+    if (!slot.tensor.defined() || slot.version != version_) {
+      slot.tensor = {};  // first, so that the new copy can take its memory
+      slot = {make(), version_};
+    }
     return slot.tensor;
   }
 

@@ -45,8 +45,8 @@ Choice choose(const Stream& stream, const Geometry& g, Layout x) {
     return {Algorithm::own, Algorithm::own, Algorithm::own};
   }
   const bool blocks = has_avx512() && g.groups == 1 && g.ci % 16 == 0 && g.co % 16 == 0;
-  const bool three = g.kh == 3 && g.kw == 3 && g.stride == 1 && g.dilation == 1 && g.pad.top <= 1 &&
-                     g.pad.bottom <= 1 && g.pad.left <= 1 && g.pad.right <= 1;
+  const bool three = g.kh == 3 && g.kw == 3 && g.stride == 1 && g.dilation == 1 &&
+                     (g.pad == Padding::all(0) || g.pad == Padding::all(1));
   if (blocks && three) {
     const bool wide = std::min(g.ci, g.co) >= 32;
     return {wide ? Algorithm::winograd : Algorithm::direct_blocked, Algorithm::winograd,

@@ -205,14 +205,15 @@ void forward_own(Stream& stream, const Geometry& g, const Tensor& x, const Tenso
   if (g.depthwise()) return forward_depthwise(stream, g, x, weight, bias, y);
   const ProductKernel& kernel = kernels::product_kernel();
   const int64_t k = g.taps() * g.cg(), size = kernels::packed_size(kernel, k, g.og());
-  const Tensor packed = packed_weights(weight, concat_text("conv:forward:", g.groups), [&] {
-    Tensor t = empty(stream, {g.groups * size});
-    for (int64_t group = 0; group < g.groups; ++group) {
-      kernels::pack(kernel, weight.data<float>() + group * g.og() * k, 1, k, k, g.og(),
-                    t.data<float>() + group * size);
-    }
-    return t;
-  });
+  const Tensor packed =
+      packed_weights(weight, concat_text("conv:forward:", weight.shape, g.groups), [&] {
+        Tensor t = empty(stream, {g.groups * size});
+        for (int64_t group = 0; group < g.groups; ++group) {
+          kernels::pack(kernel, weight.data<float>() + group * g.og() * k, 1, k, k, g.og(),
+                        t.data<float>() + group * size);
+        }
+        return t;
+      });
   window_product(stream, forward_window(g), x.data<float>(), g.n, g.groups, g.og(),
                  packed.data<float>(),
                  {y.data<float>(), g.ho * g.wo * g.co, g.wo * g.co, g.co,
@@ -244,8 +245,8 @@ void backward_data_own(Stream& stream, const Geometry& g, const Tensor& dy, cons
       v.col_taps = taps_of_phase(phase_col, g.kw, g.pad.left, g, v.first_col);
       if (v.taps() == 0) continue;
       const int64_t k = v.taps() * og, size = kernels::packed_size(kernel, k, cg);
-      const std::string key = concat_text("conv:data:", g.groups, ':', g.stride, ':', g.dilation,
-                                          ':', g.pad, ':', phase_row, ':', phase_col);
+      const std::string key = concat_text("conv:data:", weight.shape, g.groups, ':', g.stride, ':',
+                                          g.dilation, ':', g.pad, ':', phase_row, ':', phase_col);
       const Tensor packed = packed_weights(weight, key, [&] {
         Tensor t = empty(stream, {g.groups * size}), turned = empty(stream, {k, cg});
         for (int64_t group = 0; group < g.groups; ++group) {
