@@ -16,8 +16,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 STEPS = 20
+EMA_DECAY = 0.8
 BATCH, BATCHES, SIZE, CHANNELS, EXTRA, CLASSES = 8, 4, 16, 3, 2, 3
 
 
@@ -157,7 +159,8 @@ OPTIMIZERS = {
 
 
 def train(net, x, extra, labels, spec, channels_last):
-    """STEPS steps; returns {step: (parameters, buffers)} and the losses."""
+    """STEPS steps; returns {step: (parameters, buffers)}, the losses, and the exponential moving
+    average of the weights."""
     kind, options, clip, decay = spec
     decaying = [getattr(m, a) for _, m, a in net.names if getattr(m, a).dim() > 1]
     rest = [getattr(m, a) for _, m, a in net.names if getattr(m, a).dim() == 1]
@@ -166,6 +169,7 @@ def train(net, x, extra, labels, spec, channels_last):
     if channels_last:
         net.to(memory_format=torch.channels_last)
     kept, losses = {}, []
+    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY))
     net.train()
     for step in range(1, STEPS + 1):
         batch = (step - 1) % BATCHES
@@ -179,10 +183,13 @@ def train(net, x, extra, labels, spec, channels_last):
         if clip > 0:
             torch.nn.utils.clip_grad_norm_(net.parameters(), clip)
         optimizer.step()
+        average.update_parameters(net)
         losses.append(loss.item())
         if step in (5, STEPS):
             kept[step] = (parameters(net), buffers(net))
-    return kept, losses
+    averaged = copy.deepcopy(net)
+    averaged.load_state_dict(average.module.state_dict())
+    return kept, losses, parameters(averaged)
 
 
 def distance(a, b):
@@ -231,14 +238,15 @@ def make_network_fixture(path):
         write_network(file.create_group("residual"), residual, x, extra, labels)
         for name, spec in OPTIMIZERS.items():
             group = file.create_group("optimizers/" + name)
-            exact, losses = train(copy.deepcopy(net).double(), x.double(), extra.double(), labels,
-                                  spec, False)
+            exact, losses, averaged = train(copy.deepcopy(net).double(), x.double(), extra.double(),
+                                            labels, spec, False)
             singles = [train(copy.deepcopy(net), x, extra, labels, spec, last)[0]
                        for last in (False, True)]
             for step, (weights, stats) in exact.items():
                 group[f"parameters{step}"] = weights
                 group[f"buffers{step}"] = stats
             group["losses"] = np.array(losses)
+            group["average20"] = averaged
             # PyTorch's own f32 against its f64: contiguous, then channels-last.
             for step in exact:
                 apart = [distance(single[step][0], exact[step][0]) for single in singles]
