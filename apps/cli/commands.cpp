@@ -10,9 +10,11 @@ void add_version(CLI::App& app) {
 
 void add_commands(CLI::App& app) {
   add_version(app);
-  add_augment(app);
-  add_doctor(app);
   add_prepare(app);
+  add_augment(app);
+  add_crossval(app);
+  add_pretrain(app);
+  add_doctor(app);
   add_decode_worker(app);
 }
 

@@ -12,8 +12,10 @@ void add_commands(CLI::App& app);
 
 void add_version(CLI::App& app);
 void add_augment(CLI::App& app);
+void add_crossval(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_prepare(CLI::App& app);
 void add_decode_worker(CLI::App& app);
+void add_pretrain(CLI::App& app);
 
 }  // namespace gliograd::cli

@@ -1,11 +1,13 @@
 #include "apps/cli/program.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <new>
 
 #include "apps/cli/commands.hpp"
+#include "apps/cli/config_file.hpp"
 #include "engine/core/interrupt.hpp"
 
 namespace gliograd::cli {
@@ -25,12 +27,16 @@ int run_program(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough(false);
   app.option_defaults()->always_capture_default();
+  // A --config file's value stands before the command line's own: the last one counts.
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add_commands(app);
   // A file-size limit or a closed pipe is an ordinary write error, not a silent death.
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = expand_config({argv + 1, argv + argc});
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+    app.parse(std::move(arguments));
     if (std::fflush(stdout) != 0) return report("standard output: cannot be written", 1);
     return 0;
   } catch (const CLI::RuntimeError& error) {  // a command's own exit code

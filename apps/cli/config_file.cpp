@@ -1,0 +1,139 @@
+#include "apps/cli/config_file.hpp"
+
+#include <toml++/toml.h>
+
+#include <CLI/App.hpp>
+#include <sstream>
+
+#include "engine/core/atomic_file.hpp"
+#include "engine/core/error.hpp"
+
+namespace gliograd::cli {
+namespace {
+
+toml::table parse(const std::string& path) {
+  const std::string text = read_text(path);
+  try {
+    return toml::parse(text, path);
+  } catch (const toml::parse_error& error) {
+    throw Error(concat_text(path, ": line ", error.source().begin.line, ": ", error.description()));
+  }
+}
+
+// A number as the shortest text that reads back as the same value.
+std::string value_text(const toml::node& node, const std::string& path, const std::string& key) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* flag = node.as_boolean()) return flag->get() ? "true" : "false";
+  if (node.is_integer() || node.is_floating_point()) {
+    std::ostringstream out;
+    node.visit([&](const auto& value) { out << value; });
+    return out.str();
+  }
+  if (const auto* list = node.as_array()) {
+    std::string text;
+    for (const toml::node& item : *list) {
+      text += (text.empty() ? "" : ",") + value_text(item, path, key);
+    }
+    return text;
+  }
+  throw Error(concat_text(path, ": key ", key, " must be a string, a number, a flag or a list"));
+}
+
+void flatten(const toml::table& table, const std::string& prefix, const std::string& path,
+             std::vector<std::pair<std::string, std::string>>& out) {
+  for (const auto& [key, node] : table) {
+    const std::string name = prefix + std::string(key.str());
+    if (const toml::table* inner = node.as_table()) {
+      flatten(*inner, name + ".", path, out);
+    } else {
+      out.emplace_back(name, value_text(node, path, name));
+    }
+  }
+}
+
+bool is_fact(const std::string& name) {
+  for (const char* table : {"run.", "machine.", "provenance."}) {
+    if (name.rfind(table, 0) == 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::vector<std::string> expand_config(const std::vector<std::string>& arguments) {
+  std::vector<std::string> rest, expanded;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    std::string path;
+    if (arguments[i] == "--config") {
+      if (i + 1 == arguments.size()) throw Error("--config needs a file");
+      path = arguments[++i];
+    } else if (arguments[i].rfind("--config=", 0) == 0) {
+      path = arguments[i].substr(9);
+    } else {
+      rest.push_back(arguments[i]);
+      continue;
+    }
+    std::vector<std::pair<std::string, std::string>> values;
+    flatten(parse(path), "", path, values);
+    for (const auto& [name, value] : values) {
+      if (is_fact(name) || value.empty()) continue;  // an empty text is the default
+      // [augment] holds single settings of the augmentation.
+      const bool augment = name.rfind("augment.", 0) == 0;
+      expanded.push_back(augment ? concat_text("--augment=", name.substr(8), "=", value)
+                                 : concat_text("--", name, "=", value));
+    }
+  }
+  if (expanded.empty()) return rest;
+  // Behind the command's name: the first argument that is not an option.
+  size_t at = 0;
+  while (at < rest.size() && rest[at].rfind('-', 0) == 0) ++at;
+  if (at < rest.size()) ++at;
+  rest.insert(rest.begin() + static_cast<std::ptrdiff_t>(at), expanded.begin(), expanded.end());
+  return rest;
+}
+
+void add_config_option(CLI::App& command) {
+  command.add_option("--config", "a TOML file with any of these options; the command line wins")
+      ->type_name("FILE")
+      ->expected(1);
+}
+
+std::string config_text(const std::vector<study::NamedSetting>& settings, const RunFacts& facts) {
+  std::ostringstream out;
+  out << "# Every setting that was in force. Usable as --config of the same command.\n";
+  for (const study::NamedSetting& setting : settings) {
+    out << setting.name << " = ";
+    std::visit([&](const auto& value) { out << toml::value(value); }, setting.value);
+    out << '\n';
+  }
+  const auto write = [&](const char* name, const auto& pairs) {
+    out << "\n[" << name << "]\n";
+    for (const auto& [key, value] : pairs) out << key << " = " << toml::value(value) << '\n';
+  };
+  write("run", facts.run);
+  write("machine", facts.machine);
+  write("provenance", facts.provenance);
+  return out.str();
+}
+
+std::map<std::string, std::string> read_config(const std::string& path) {
+  std::vector<std::pair<std::string, std::string>> values;
+  flatten(parse(path), "", path, values);
+  return {values.begin(), values.end()};
+}
+
+std::string setting_text(const study::NamedSetting& setting) {
+  std::ostringstream out;
+  std::visit(
+      [&](const auto& value) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) {
+          out << value;
+        } else {
+          out << toml::value(value);
+        }
+      },
+      setting.value);
+  return out.str();
+}
+
+}  // namespace gliograd::cli

@@ -1,0 +1,35 @@
+#include "apps/cli/facts.hpp"
+
+#include <ctime>
+#include <filesystem>
+#include <gliograd_commit.hpp>
+
+#include "apps/cli/run_folder.hpp"
+
+namespace gliograd::cli {
+
+RunFacts run_facts(const data::Dataset& set, const std::string& data_file,
+                   const models::Checkpoint* init) {
+  RunFacts facts;
+  facts.run = {{"data", std::filesystem::absolute(data_file).string()},
+               {"digest", set.digest},
+               {"mask-source", set.has_masks() ? "manual" : "none"}};
+  if (init != nullptr) {
+    facts.run.emplace_back("init-architecture", init->architecture);
+    facts.run.emplace_back("init-patients", std::to_string(init->seen.ids.size()));
+    if (init->seen.provenance_unknown) facts.run.emplace_back("init-provenance", "unknown");
+  }
+  facts.machine = {{"device", "cpu"}, {"kind", cpu_kind()}};
+  char date[32];
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  facts.provenance = {{"version", GLIOGRAD_VERSION},
+                      {"commit", GLIOGRAD_COMMIT},
+                      {"build", GLIOGRAD_BUILD},
+                      {"date", date}};
+  return facts;
+}
+
+}  // namespace gliograd::cli

@@ -1,0 +1,94 @@
+#include "apps/cli/train_options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <thread>
+
+#include "engine/core/error.hpp"
+#include "engine/core/log.hpp"
+
+namespace gliograd::cli {
+
+void add_train_options(CLI::App& command, study::TrainSettings& s) {
+  const auto add = [&](const char* name, auto& value, const char* help, const char* group) {
+    return command.add_option(name, value, help)->capture_default_str()->group(group);
+  };
+  const char* network = "Network";
+  add("--model", s.model, "architecture: subtype or subtype-large", network);
+  add("--width", s.width, "channels of the first stage (subtype)", network);
+  add("--depth", s.depth, "3x3 convolutions a stage (subtype)", network);
+  add("--dropout", s.dropout, "of the pooled features", network);
+  add("--dtype", s.dtype, "f32, or f64 for the reference path", network);
+  add("--fuse", s.fuse, "numbers beside the network's features: shape, or covariate columns",
+      network)
+      ->delimiter(',');
+
+  const char* input = "Input";
+  add("--input", s.input, "default, or paper (FLAIR, 80x80, zero outside the mask)", input);
+  add("--sequences", s.sequences, "channels by name (pre,flair), all, or none", input);
+  add("--mask", s.mask, "none, multiply (zero outside), channel or raw-zero", input);
+  add("--window", s.window, "center cut of the stored window, in pixels", input);
+  add("--preset", s.preset, "augmentation: off, light or full", input);
+  add("--augment", s.augment, "single settings over the preset: rotation-degrees=10,...", input)
+      ->delimiter(',');
+
+  const char* training = "Training";
+  add("--epochs", s.epochs, "epochs", training);
+  add("--batch", s.batch, "slices a step", training);
+  add("--optimizer", s.optimizer, "sgd (Nesterov), adam or adamw", training);
+  add("--learning-rate", s.learning_rate, "peak learning rate", training);
+  add("--weight-decay", s.weight_decay, "not on biases and batch norm", training);
+  add("--momentum", s.momentum, "of sgd", training);
+  add("--schedule", s.schedule, "constant, cosine or step", training);
+  add("--warmup-epochs", s.warmup_epochs, "linear warm-up", training);
+  add("--clip-norm", s.clip_norm, "global gradient norm; 0 is off", training);
+  add("--ema", s.ema, "decay of the averaged weights that are evaluated; 0 is off", training);
+  add("--label-smoothing", s.label_smoothing, "share given to the other classes", training);
+  add("--balance-classes", s.balance_classes, "draw every class equally often", training);
+  add("--weight-by-area", s.weight_by_area, "draws and scores weigh slices by tumor area",
+      training);
+  add("--tta", s.tta, "views a slice in evaluation: 1, 2, 4 or 8 flips and rotations", training);
+  add("--seed", s.seed, "of everything random", training);
+  add("--intra-threads", s.intra_threads, "threads of one network (bits may differ with it)",
+      training);
+
+  const char* transfer = "Transfer";
+  add("--init", s.init, "checkpoint to start from (all but its head)", transfer);
+  add("--adapt", s.adapt, "first layer to another channel count: average, repeat or copy",
+      transfer);
+  add("--freeze", s.freeze, "freeze up to and including this stage", transfer);
+  add("--transferred-lr", s.transferred_lr, "factor on the learning rate of transferred weights",
+      transfer);
+  add("--freeze-batch-norm", s.freeze_batch_norm, "keep transferred batch-norm statistics",
+      transfer);
+}
+
+void add_threads_option(CLI::App& command, int& threads) {
+  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  threads = cores;
+  command.add_option("--threads", threads, "threads in all")
+      ->capture_default_str()
+      ->check([cores](const std::string& text) {
+        const int asked = std::atoi(text.c_str());
+        if (asked < 1 || asked > 4096) return std::string("must be 1 to 4096");
+        if (asked > cores) {
+          log_info(concat_text("note: ", asked, " threads on ", cores, " cores"));
+        }
+        return std::string();
+      });
+}
+
+void add_device_option(CLI::App& command, std::string& device) {
+  device = "auto";
+  command.add_option("--device", device, "auto, cpu or cuda")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+}
+
+void choose_device(const std::string& device) {
+  if (device == "cuda") {
+    throw Error("--device cuda: this build trains on the CPU only; use --device cpu or auto");
+  }
+  log_info("device: cpu");
+}
+
+}  // namespace gliograd::cli

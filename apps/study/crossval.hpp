@@ -1,0 +1,44 @@
+// Cross-validation by patient: which networks are trained on whom, several folds side by side, and
+// what comes out of fold. Reading order: crossval() hands out folds to threads; run_fold() trains
+// the inner networks (where --select asks for them), chooses the number of epochs, trains the outer
+// one and scores the test patients.
+#pragma once
+#include <map>
+#include <vector>
+
+#include "apps/study/predictions.hpp"
+#include "apps/study/progress.hpp"
+#include "apps/study/run_store.hpp"
+#include "apps/study/settings.hpp"
+#include "apps/study/target.hpp"
+#include "apps/study/trainer.hpp"
+#include "data/dataset.hpp"
+#include "data/splits.hpp"
+
+namespace gliograd::study {
+
+struct CrossvalResult {
+  data::Split split;
+  std::vector<ScoredPatient> predictions;  // out of fold, by repeat, fold, patient
+  std::vector<ScoredPatient> inner;        // of the inner folds, where they were run
+  std::map<int, double> permutations;      // index (from 1) to AUC under shuffled labels
+  double fold_seconds = 0;                 // summed over folds, those of earlier runs too
+  int64_t peak_bytes = 0;                  // the largest arena of a fold
+};
+
+/// Images that all networks of a cross-validation are trained on, for progress.
+int64_t crossval_work(const data::Dataset& set, const Target& target,
+                      const CrossvalSettings& settings);
+
+/// Runs (or takes up) a cross-validation. `init`, where given, is a checkpoint to start from, whose
+/// patients the leak guard has been shown already. A stop by Ctrl-C leaves the store resumable and
+/// throws Interrupted.
+/// Errors: Error for settings that do not fit the set; whatever a fold throws, with its number.
+CrossvalResult crossval(const data::Dataset& set, const Target& target,
+                        const CrossvalSettings& settings, const models::Checkpoint* init,
+                        RunStore& store, Progress& progress);
+
+/// AUC of one against the rest, or the macro mean of all classes.
+double pooled_auc(const std::vector<ScoredPatient>& rows, int classes);
+
+}  // namespace gliograd::study

@@ -1,0 +1,310 @@
+#include "apps/study/trainer.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/core/error.hpp"
+#include "engine/ops/softmax_cross_entropy.hpp"
+#include "engine/tensor/cast.hpp"
+#include "models/catalog.hpp"
+
+namespace gliograd::study {
+namespace {
+
+// Seconds of gradient noise are worth little in evaluation; a large batch costs only memory.
+constexpr size_t kEvaluationBatch = 64;
+
+models::Settings network_settings(const TrainSettings& s, int64_t channels, int64_t classes,
+                                  int64_t extra) {
+  models::Settings settings = {{"input_channels", std::to_string(channels)},
+                               {"classes", std::to_string(classes)},
+                               {"extra_features", std::to_string(extra)},
+                               {"dropout", models::to_text(s.dropout)}};
+  if (s.model == "subtype") {
+    settings["widths"] = models::join({s.width, 2 * s.width, 4 * s.width, 6 * s.width});
+    settings["depth"] = std::to_string(s.depth);
+  }
+  return settings;
+}
+
+InputSpec input_of(const data::Dataset& set, const TrainSettings& s) {
+  if (s.input == "paper") return data::input_spec(set, data::input_preset("paper"));
+  return data::input_spec(set, {.sequences = s.sequences, .mask = s.mask, .window = s.window});
+}
+
+std::vector<std::string> input_names(const data::Dataset& set, const InputSpec& input) {
+  std::vector<std::string> names;
+  for (int i = 0; i < input.sequence_count; ++i) names.push_back(set.channels[input.sequences[i]]);
+  if (input.mask == MaskUse::channel) names.push_back("mask");
+  return names;
+}
+
+OptimizerOptions optimizer_options(const TrainSettings& s) {
+  using Kind = OptimizerOptions::Kind;
+  return {.kind = s.optimizer == "sgd"    ? Kind::sgd
+                  : s.optimizer == "adam" ? Kind::adam
+                                          : Kind::adamw,
+          .momentum = s.momentum,
+          .nesterov = true,
+          .clip_norm = s.clip_norm,
+          .ema_decay = s.ema};
+}
+
+LearningRates learning_rates(const TrainSettings& s, int64_t steps_per_epoch) {
+  const int64_t steps = s.epochs * steps_per_epoch;
+  const auto warmup = static_cast<int64_t>(s.warmup_epochs * static_cast<double>(steps_per_epoch));
+  if (s.schedule == "constant") return LearningRates::steps(s.learning_rate, steps, {}, 1, warmup);
+  if (s.schedule == "step") {
+    return LearningRates::steps(s.learning_rate, steps, {steps / 2, steps * 3 / 4}, 0.1, warmup);
+  }
+  return LearningRates::cosine(s.learning_rate, steps, warmup);
+}
+
+// The averaged weights stand in for the trained ones while this lives.
+class AveragedWeights {
+ public:
+  AveragedWeights(Optimizer& optimizer, bool on) : optimizer_(optimizer), on_(on) {
+    if (on_) optimizer_.swap_in_ema();
+  }
+  ~AveragedWeights() {
+    if (on_) optimizer_.swap_out_ema();
+  }
+  AveragedWeights(const AveragedWeights&) = delete;
+  AveragedWeights& operator=(const AveragedWeights&) = delete;
+
+ private:
+  Optimizer& optimizer_;
+  bool on_;
+};
+
+}  // namespace
+
+Trainer::Trainer(Stream& stream, const TrainSettings& settings, Problem problem,
+                 const models::Checkpoint* init)
+    : stream_(stream),
+      settings_(settings),
+      problem_(std::move(problem)),
+      dtype_(settings.dtype == "f64" ? DType::f64 : DType::f32),
+      resident_(*problem_.set) {
+  const data::Dataset& set = *problem_.set;
+  input_ = input_of(set, settings);
+  augment_ = data::augment_preset(settings.preset);
+  for (const std::string& one : settings.augment) {
+    const size_t equals = one.find('=');
+    if (equals == std::string::npos) {
+      throw Error(concat_text("--augment wants NAME=VALUE; got \"", one, "\""));
+    }
+    data::set_augment_option(augment_, one.substr(0, equals), one.substr(equals + 1));
+  }
+  check_augment_options(augment_, input_);
+  network_ = models::make_network(
+      settings.model,
+      network_settings(settings, input_.channels(), static_cast<int64_t>(problem_.classes.size()),
+                       problem_.fused.count),
+      stream, dtype_);
+  std::vector<ParameterGroup> groups;
+  const double decay = settings.weight_decay;
+  if (init != nullptr) {
+    const models::TransferReport report =
+        models::transfer(*network_, *init,
+                         {.rule = models::channel_rule(settings.adapt),
+                          .channels = input_names(set, input_),
+                          .freeze_upto = settings.freeze,
+                          .freeze_batch_norm = settings.freeze_batch_norm});
+    const models::TransferGroups parts = models::transfer_groups(*network_, report);
+    groups = {{"taken", parts.taken, settings.transferred_lr, decay},
+              {"fresh", parts.fresh, 1, decay}};
+    if (parts.taken.empty()) groups.erase(groups.begin());
+  } else {
+    groups = {{"all", network_->weights().parameters(), 1, decay}};
+  }
+  optimizer_ = std::make_unique<Optimizer>(stream, std::move(groups), optimizer_options(settings),
+                                           learning_rates(settings, problem_.steps_per_epoch));
+  if (settings.ema > 0) {
+    Optimizer::NamedTensors buffers;
+    for (const models::Buffer& buffer : network_->weights().buffers()) {
+      buffers.emplace_back(buffer.name, buffer.value);
+    }
+    optimizer_->average_buffers(buffers);
+  }
+}
+
+Tensor Trainer::batch_extra(const std::vector<int32_t>& slices) {
+  const int64_t f = problem_.fused.count;
+  if (f == 0) return {};
+  Tensor extra = empty(stream_, {static_cast<int64_t>(slices.size()), f});
+  for (size_t i = 0; i < slices.size(); ++i) {
+    std::memcpy(extra.data<float>() + i * f,
+                problem_.fused.values.data() + problem_.set->slices[slices[i]].patient * f,
+                f * sizeof(float));
+  }
+  return cast(extra, dtype_);
+}
+
+HistoryRow Trainer::train_epoch(const std::function<void(int64_t)>& after_step) {
+  StepState& state = *stream_.state();
+  state.epoch = epoch_;
+  state.draw = 0;
+  state.loss_sum = 0;
+  const std::vector<int32_t> draws = problem_.draws(epoch_);
+  const int64_t batch = settings_.batch;
+  GG_CHECK(static_cast<int64_t>(draws.size()) == problem_.steps_per_epoch * batch,
+           "trainer: an epoch needs ", problem_.steps_per_epoch * batch, " draws; got ",
+           draws.size());
+  Tensor labels = empty(stream_, {batch}, DType::i32);
+  HistoryRow row;
+  row.lr = optimizer_->rates()[state.step];
+  for (int64_t first = 0; first < static_cast<int64_t>(draws.size()); first += batch) {
+    const std::vector<int32_t> slices(draws.begin() + first, draws.begin() + first + batch);
+    state.draw = static_cast<int32_t>(first);
+    for (int64_t i = 0; i < batch; ++i) labels.at<int32_t>(i) = problem_.labels[slices[i]];
+    const Tensor x =
+        cast(augment(stream_, resident_.set(), input_, slices, augment_, state).images, dtype_);
+    Tape tape(stream_, dtype_);
+    const Tensor logits = network_->forward(tape, x, batch_extra(slices), Mode::train);
+    const Tensor loss =
+        softmax_cross_entropy(tape, logits, labels, {.label_smoothing = settings_.label_smoothing});
+    tape.backward(loss);
+    optimizer_->step();
+    state.loss_sum += to_values(loss)[0] * static_cast<double>(batch);
+    if (after_step) after_step(batch);
+  }
+  ++epoch_;
+  row.epoch = epoch_;
+  row.steps = state.step;
+  row.train_loss = state.loss_sum / static_cast<double>(draws.size());
+  if (!std::isfinite(row.train_loss)) {
+    throw WorkError(concat_text("training: the loss of epoch ", epoch_, " is ", row.train_loss,
+                                "; try a lower --learning-rate or --clip-norm"));
+  }
+  return row;
+}
+
+// Adds the probabilities of these slices, seen as view `view`, to sums[i].
+void Trainer::add_probabilities(const std::vector<int32_t>& slices, int view,
+                                std::vector<std::vector<double>>& sums) {
+  for (size_t first = 0; first < slices.size(); first += kEvaluationBatch) {
+    const size_t end = std::min(slices.size(), first + kEvaluationBatch);
+    const std::vector<int32_t> part(slices.begin() + first, slices.begin() + end);
+    const std::vector<AugmentParams> views(part.size(), square_symmetry(view));
+    const Tensor images = view == 0
+                              ? sample(stream_, resident_.set(), input_, part).images
+                              : augment_as(stream_, resident_.set(), input_, part, views).images;
+    Tape tape = Tape::off(stream_, dtype_);
+    const Tensor logits =
+        network_->forward(tape, cast(images, dtype_), batch_extra(part), Mode::eval);
+    const std::vector<double> p = to_values(softmax(tape, logits));
+    const size_t classes = problem_.classes.size();
+    for (size_t i = 0; i < part.size(); ++i) {
+      for (size_t c = 0; c < classes; ++c) sums[first + i][c] += p[i * classes + c];
+    }
+  }
+}
+
+std::vector<std::vector<double>> Trainer::slice_probabilities(const std::vector<int32_t>& slices) {
+  std::vector<std::vector<double>> sums(slices.size(),
+                                        std::vector<double>(problem_.classes.size()));
+  const AveragedWeights averaged(*optimizer_, settings_.ema > 0);
+  for (int view = 0; view < settings_.tta; ++view) add_probabilities(slices, view, sums);
+  for (std::vector<double>& row : sums) {
+    for (double& p : row) p /= settings_.tta;
+  }
+  return sums;
+}
+
+std::vector<std::vector<double>> Trainer::patient_probabilities(
+    const std::vector<int32_t>& patients) {
+  const data::Dataset& set = *problem_.set;
+  std::vector<int32_t> slices;
+  std::vector<size_t> owner;
+  for (size_t i = 0; i < patients.size(); ++i) {
+    const int64_t end = data::first_slice(set, patients[i] + 1);
+    for (int64_t n = data::first_slice(set, patients[i]); n < end; ++n) {
+      slices.push_back(static_cast<int32_t>(n));
+      owner.push_back(i);
+    }
+  }
+  const std::vector<std::vector<double>> of_slices = slice_probabilities(slices);
+  std::vector<std::vector<double>> means(patients.size(),
+                                         std::vector<double>(problem_.classes.size()));
+  std::vector<double> weights(patients.size());
+  for (size_t i = 0; i < slices.size(); ++i) {
+    // A patient whose slices all have no area still has a score.
+    const double weight = settings_.weight_by_area ? std::max(1, set.slices[slices[i]].area) : 1.0;
+    weights[owner[i]] += weight;
+    for (size_t c = 0; c < means[0].size(); ++c) means[owner[i]][c] += weight * of_slices[i][c];
+  }
+  for (size_t i = 0; i < patients.size(); ++i) {
+    for (double& p : means[i]) p /= weights[i];
+  }
+  return means;
+}
+
+std::vector<std::pair<std::string, Tensor>> Trainer::state() const {
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  for (const Parameter* p : network_->weights().parameters()) {
+    tensors.emplace_back("parameter/" + p->name, p->master);
+  }
+  for (const models::Buffer& buffer : network_->weights().buffers()) {
+    tensors.emplace_back("buffer/" + buffer.name, buffer.value);
+  }
+  for (auto& [name, tensor] : optimizer_->state()) {
+    tensors.emplace_back("optimizer/" + name, tensor);
+  }
+  return tensors;
+}
+
+void Trainer::restore(const std::vector<std::pair<std::string, Tensor>>& tensors,
+                      const StepState& step, int epoch) {
+  std::vector<std::pair<std::string, Tensor>> own = state();
+  if (own.size() != tensors.size()) {
+    throw Error(
+        concat_text("resumption: ", own.size(), " tensors expected, ", tensors.size(), " saved"));
+  }
+  for (size_t i = 0; i < own.size(); ++i) {
+    if (own[i].first != tensors[i].first || own[i].second.shape != tensors[i].second.shape) {
+      throw Error(concat_text("resumption: ", own[i].first, ' ', own[i].second.shape, " expected, ",
+                              tensors[i].first, ' ', tensors[i].second.shape, " saved"));
+    }
+  }
+  for (size_t i = 0; i < own.size(); ++i) copy_into(own[i].second, tensors[i].second);
+  for (Parameter* p : network_->weights().parameters()) p->bump();
+  *stream_.state() = step;
+  epoch_ = epoch;
+}
+
+models::Checkpoint Trainer::checkpoint() {
+  const AveragedWeights averaged(*optimizer_, settings_.ema > 0);
+  models::Checkpoint checkpoint = models::capture(*network_);
+  for (auto* list : {&checkpoint.parameters, &checkpoint.buffers}) {
+    for (models::NamedTensor& one : *list) {
+      Tensor copy = empty_like(one.value);
+      copy_into(copy, one.value);
+      one.value = copy;
+    }
+  }
+  checkpoint.input = {.channels = input_names(*problem_.set, input_),
+                      .mask = settings_.input == "paper" ? "raw-zero" : settings_.mask,
+                      .window = input_.height,
+                      .normalization = "robust"};
+  checkpoint.classes = problem_.classes;
+  checkpoint.step = stream_.state()->step;
+  checkpoint.epoch = epoch_;
+  checkpoint.seed = settings_.seed;
+  return checkpoint;
+}
+
+models::SeenRecord seen_by(const data::Dataset& set, const std::vector<int32_t>& patients,
+                           const models::Checkpoint* init) {
+  models::SeenRecord seen;
+  for (const int32_t p : patients) {
+    const data::Patient& patient = set.patients[p];
+    seen.ids.push_back(patient.id);
+    seen.identities.push_back(patient.identity);
+    seen.fingerprints.push_back(patient.fingerprint);
+  }
+  if (init != nullptr) seen.add(init->seen);
+  return seen;
+}
+
+}  // namespace gliograd::study

@@ -1,0 +1,83 @@
+// Trainer: one network, one problem. An epoch of it, the patients' probabilities under it, and its
+// state between two epochs. Knows slices and labels, not folds: cross-validation and pretraining
+// both stand on it.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "apps/study/fused_features.hpp"
+#include "apps/study/run_store.hpp"
+#include "apps/study/settings.hpp"
+#include "data/augment_policy.hpp"
+#include "data/dataset.hpp"
+#include "engine/device/stream.hpp"
+#include "engine/ops/augment.hpp"
+#include "engine/optim/optimizer.hpp"
+#include "models/network.hpp"
+#include "models/transfer.hpp"
+
+namespace gliograd::study {
+
+/// What is to be learned, and from which slices.
+struct Problem {
+  const data::Dataset* set = nullptr;
+  std::vector<std::string> classes;
+  std::vector<int32_t> labels;  // [N] class of each slice; -1: never drawn
+  /// Slice indices of an epoch (from 0), whole batches.
+  std::function<std::vector<int32_t>(int epoch)> draws;
+  int64_t steps_per_epoch = 0;
+  FusedFeatures fused;
+};
+
+class Trainer {
+ public:
+  /// A new network on `stream`, from random weights or from `init`. The stream's random key names
+  /// all its random numbers. Errors: Error for settings that do not fit the set or the checkpoint.
+  Trainer(Stream& stream, const TrainSettings& settings, Problem problem,
+          const models::Checkpoint* init);
+
+  int64_t steps_per_epoch() const { return problem_.steps_per_epoch; }
+  /// Trains one epoch. `after_step` is told the images of each batch, and may throw.
+  HistoryRow train_epoch(const std::function<void(int64_t)>& after_step);
+
+  /// [n][classes]: mean over a patient's slices (weighted by tumor area where asked for) of the
+  /// slices' probabilities, under the averaged weights where they are kept.
+  std::vector<std::vector<double>> patient_probabilities(const std::vector<int32_t>& patients);
+  /// [n][classes] of single slices, in evaluation mode.
+  std::vector<std::vector<double>> slice_probabilities(const std::vector<int32_t>& slices);
+
+  /// All that going on after this epoch needs, beside the stream's StepState.
+  std::vector<std::pair<std::string, Tensor>> state() const;
+  /// Errors: Error when names or shapes differ from this network's.
+  void restore(const std::vector<std::pair<std::string, Tensor>>& tensors, const StepState& step,
+               int epoch);
+  /// A copy of the weights, as they are evaluated.
+  models::Checkpoint checkpoint();
+
+ private:
+  Tensor batch_images(const std::vector<int32_t>& slices, bool augmented);
+  Tensor batch_extra(const std::vector<int32_t>& slices);
+  void add_probabilities(const std::vector<int32_t>& slices, int view,
+                         std::vector<std::vector<double>>& sums);
+
+  Stream& stream_;
+  TrainSettings settings_;
+  Problem problem_;
+  DType dtype_;
+  InputSpec input_;
+  AugmentOptions augment_;
+  data::Resident resident_;
+  std::unique_ptr<models::Network> network_;
+  std::unique_ptr<Optimizer> optimizer_;
+  int epoch_ = 0;
+};
+
+/// The record of patients that a network trained on `patients` of `set` has seen, with those that
+/// its starting weights (where there are some) had seen before.
+models::SeenRecord seen_by(const data::Dataset& set, const std::vector<int32_t>& patients,
+                           const models::Checkpoint* init);
+
+}  // namespace gliograd::study

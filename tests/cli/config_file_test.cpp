@@ -1,0 +1,56 @@
+#include "apps/cli/config_file.hpp"
+
+#include "tests/support/support.hpp"
+
+using namespace gliograd;
+using namespace gliograd::test;
+
+TEST_CASE("config: keys become options behind the command, in front of its own") {
+  const TempDir folder;
+  const std::string path = folder / "run.toml";
+  write_file(path,
+             "epochs = 12\nlearning-rate = 1e-3\nbalance-classes = true\ninit = ''\n"
+             "fuse = ['shape', 'age']\n[augment]\nrotation-degrees = 10\n"
+             "[provenance]\ncommit = 'abc'\n");
+  const std::vector<std::string> expanded =
+      cli::expand_config({"crossval", "--epochs", "3", "--config", path});
+  const std::vector<std::string> expected = {"crossval",
+                                             "--augment=rotation-degrees=10",
+                                             "--balance-classes=true",
+                                             "--epochs=12",
+                                             "--fuse=shape,age",
+                                             "--learning-rate=0.001",
+                                             "--epochs",
+                                             "3"};
+  CHECK(expanded == expected);
+}
+
+TEST_CASE("config: a missing or malformed file is named with its line") {
+  const TempDir folder;
+  CHECK(contains(error_of([&] {
+                   cli::expand_config({"x", "--config", folder / "no.toml"});
+                 }),
+                 "no.toml"));
+  const std::string path = folder / "bad.toml";
+  write_file(path, "epochs = 1\nfolds = = 2\n");
+  const std::string error = error_of([&] { cli::expand_config({"x", "--config=" + path}); });
+  CHECK(contains(error, "bad.toml: line 2"));
+  CHECK(contains(error_of([] { cli::expand_config({"x", "--config"}); }), "needs a file"));
+}
+
+TEST_CASE("config: what a run folder writes reads back as it was") {
+  const TempDir folder;
+  study::CrossvalSettings settings;
+  settings.target = "IDH=\"mut\" \\ é";
+  settings.train.learning_rate = 0.1 + 0.2;
+  settings.train.fuse = {"shape", "age"};
+  const std::vector<study::NamedSetting> named = study::named_settings(settings);
+  const std::string path = folder / "config.toml";
+  write_file(path, cli::config_text(named, {{{"data", "a\nb"}}, {}, {}}));
+  const std::map<std::string, std::string> read = cli::read_config(path);
+  for (const study::NamedSetting& setting : named) {
+    CHECK(read.at(setting.name) == cli::setting_text(setting));
+  }
+  CHECK(read.at("run.data") == "a\nb");
+  CHECK(std::stod(read.at("learning-rate")) == 0.1 + 0.2);
+}
