@@ -76,29 +76,35 @@ struct AxisTaps {
   float low_weight, high_weight;
 };
 
+/// Limits that let no branch into a loop over them.
+GG_HD_INLINE float between(float x, float low, float high) {
+  const float above = x < low ? low : x;
+  return above > high ? high : above;
+}
+GG_HD_INLINE int32_t between(int32_t x, int32_t low, int32_t high) {
+  const int32_t above = x < low ? low : x;
+  return above > high ? high : above;
+}
+
 /// Bilinear on one axis at source coordinate s. Beyond the stored pixels: weight 0, or the edge.
 GG_HD_INLINE AxisTaps axis_taps(float s, int32_t size, Fill fill) {
-  const float last = static_cast<float>(size + 1);
-  const float near = s < -2.0f ? -2.0f : (s > last ? last : s);
+  const float near = between(s, -2.0f, static_cast<float>(size + 1));
   const int32_t floor = floor_to_int(near);
-  const float fraction = near - static_cast<float>(floor);
-  const int32_t next = floor + 1, end = size - 1;
-  AxisTaps t;
-  t.low = floor < 0 ? 0 : (floor > end ? end : floor);
-  t.high = next < 0 ? 0 : (next > end ? end : next);
+  const float fraction = near - static_cast<float>(floor), rest = 1.0f - fraction;
   const bool zero = fill == Fill::zero;
-  t.low_weight = zero && t.low != floor ? 0.0f : 1.0f - fraction;
-  t.high_weight = zero && t.high != next ? 0.0f : fraction;
+  AxisTaps t;
+  t.low = between(floor, 0, size - 1);
+  t.high = between(floor + 1, 0, size - 1);
+  t.low_weight = zero & (t.low != floor) ? 0.0f : rest;
+  t.high_weight = zero & (t.high != floor + 1) ? 0.0f : fraction;
   return t;
 }
 
 /// Nearest stored pixel on one axis, halves upward; -1 where it is outside and the fill is zero.
 GG_HD_INLINE int32_t nearest_pixel(float s, int32_t size, Fill fill) {
-  const float last = static_cast<float>(size + 1);
-  const float near = s < -2.0f ? -2.0f : (s > last ? last : s);
-  const int32_t pixel = floor_to_int(near + 0.5f), end = size - 1;
-  const int32_t inside = pixel < 0 ? 0 : (pixel > end ? end : pixel);
-  return fill == Fill::zero && inside != pixel ? -1 : inside;
+  const float near = between(s, -2.0f, static_cast<float>(size + 1));
+  const int32_t pixel = floor_to_int(near + 0.5f), inside = between(pixel, 0, size - 1);
+  return (fill == Fill::zero) & (inside != pixel) ? -1 : inside;
 }
 
 /// Smooth fields (elastic displacement, bias) are uniform cubic B-splines over a coarse grid of

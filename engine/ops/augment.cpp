@@ -1,7 +1,7 @@
 // Reading order: one image (geometry, its knots, its sequences, the end), then the batch.
 #include "engine/ops/augment.hpp"
 
-#include <cmath>
+#include <algorithm>
 #include <cstring>
 
 #include "engine/core/parallel.hpp"
@@ -33,10 +33,11 @@ class Scratch {
 };
 
 struct Arrays {
-  float* stored;  // [sequences, stored pixels]
-  float* planes;  // [sequences, plane]
-  float* other;   // [plane]: the other side of a filter
-  uint8_t* mask;  // [pixels]
+  float* stored;    // [quads, stored pixels, kQuad]
+  float* quad_row;  // [width, kQuad]
+  float* planes;    // [sequences, plane]
+  float* other;     // [plane]: the other side of a filter
+  uint8_t* mask;    // [pixels]
   rows::WarpRow row;
   float* field;           // [width]: a row of the bias field
   float* padded;          // [width + 2 * kBandRadius]
@@ -49,7 +50,9 @@ struct Arrays {
 Arrays arrays_in(Scratch& scratch, const ResidentSet& set, const InputSpec& input) {
   const int64_t pixels = int64_t{input.height} * input.width, w = input.width;
   Arrays a{};
-  a.stored = scratch.take<float>(input.sequence_count * set.height * set.width);
+  const int64_t quads = rows::quads_of(input.sequence_count);
+  a.stored = scratch.take<float>(quads * set.height * set.width * rows::kQuad);
+  a.quad_row = scratch.take<float>(w * rows::kQuad);
   a.planes = scratch.take<float>(input.sequence_count * rows::plane_size(pixels));
   a.other = scratch.take<float>(rows::plane_size(pixels));
   a.mask = scratch.take<uint8_t>(pixels);
@@ -90,9 +93,12 @@ void warp(const Image& image, const Arrays& a) {
   const int64_t stored_pixels = image.set.height * image.set.width;
   const int64_t plane = rows::plane_size(int64_t{input.height} * input.width);
   const uint8_t* bytes = image.set.images + image.slice * stored_pixels * image.set.channels;
-  for (int c = 0; c < input.sequence_count; ++c) {
-    rows::plane_of_bytes(bytes + input.sequences[c], stored_pixels, image.set.channels,
-                         a.stored + c * stored_pixels);
+  // Lanes beyond the last sequence repeat it, so that no loop computes with undefined values.
+  const int lanes = rows::quads_of(input.sequence_count) * rows::kQuad;
+  for (int c = 0; c < lanes; ++c) {
+    const int32_t sequence = input.sequences[std::min(c, input.sequence_count - 1)];
+    rows::lane_of_bytes(bytes + sequence, stored_pixels, image.set.channels,
+                        a.stored + c / rows::kQuad * stored_pixels * rows::kQuad + c % rows::kQuad);
   }
   rows::Warp w{};
   w.map = inverse_map(p, image.set.height, image.set.width, input.height, input.width);
@@ -118,7 +124,10 @@ void warp(const Image& image, const Arrays& a) {
     rows::warp_row(w, y, a.row);
     const int64_t at = int64_t{y} * input.width;
     for (int c = 0; c < input.sequence_count; ++c) {
-      rows::sample_row(a.row, a.stored + c * stored_pixels, input.width, a.planes + c * plane + at);
+      if (c % rows::kQuad == 0) {
+        rows::sample_row(a.row, a.stored + c * stored_pixels, input.width, a.quad_row);
+      }
+      rows::row_of_lane(a.quad_row + c % rows::kQuad, input.width, a.planes + c * plane + at);
     }
     if (mask == nullptr) continue;
     for (int32_t x = 0; x < input.width; ++x) {

@@ -29,15 +29,22 @@ struct Warp {
 struct WarpRow {
   float* dy;  // displacement, then source coordinate
   float* dx;
-  int32_t* offset[4];  // into a stored plane: top left, top right, bottom left, bottom right
-  float* weight[4];    // top, bottom, left, right
-  int32_t* nearest;    // -1 outside
+  int32_t* offset[4];  // into a stored plane: of the rows above and below, the columns left, right
+  float* weight[4];    // of the same
+  int32_t* nearest;    // into a stored plane; -1 outside
 };
 
-/// [pixels, channels] bytes to a plane of floats.
-void plane_of_bytes(const uint8_t* image, int64_t pixels, int64_t channels, float* plane);
+/// Stored pixels stand as quads: four sequences of a pixel side by side, one 16-byte load.
+constexpr int kQuad = 4;
+constexpr int quads_of(int sequences) { return (sequences + kQuad - 1) / kQuad; }
+
+/// One channel of [pixels, channels] bytes into lane 0 of `quads` [pixels, kQuad].
+void lane_of_bytes(const uint8_t* image, int64_t pixels, int64_t channels, float* quads);
 void warp_row(const Warp& warp, int32_t y, const WarpRow& row);
-void sample_row(const WarpRow& row, const float* stored_plane, int32_t width, float* out);
+/// quads: aligned to 16 bytes; out: [width, kQuad], aligned too.
+void sample_row(const WarpRow& row, const float* quads, int32_t width, float* out);
+/// Lane 0 of quads [width, kQuad].
+void row_of_lane(const float* quads, int32_t width, float* out);
 
 /// plane *= 1 + field. field: scratch of `width`.
 void bias_plane(const Spline& bias, int32_t height, int32_t width, float* field, float* plane);

@@ -43,7 +43,7 @@ data::Dataset small_cohort() {
 }
 
 std::string written_set(const TempDir& folder) {
-  const std::string path = folder / "set.h5";
+  std::string path = folder / "set.h5";
   data::write_prepared(small_cohort(), path, {});
   return path;
 }

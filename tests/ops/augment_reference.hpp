@@ -124,8 +124,9 @@ class AugmentReference {
     }
     if (p_.flip_y) ty = -ty;
     if (p_.flip_x) tx = -tx;
-    const double sy = ty + (in_.height - 1) / 2.0 + (set_.height - in_.height) / 2;
-    const double sx = tx + (in_.width - 1) / 2.0 + (set_.width - in_.width) / 2;
+    const int64_t top = (set_.height - in_.height) / 2, left = (set_.width - in_.width) / 2;
+    const double sy = ty + (in_.height - 1) / 2.0 + static_cast<double>(top);
+    const double sx = tx + (in_.width - 1) / 2.0 + static_cast<double>(left);
     const int64_t iy = static_cast<int64_t>(std::floor(sy)),
                   ix = static_cast<int64_t>(std::floor(sx));
     const double fy = sy - iy, fx = sx - ix;
