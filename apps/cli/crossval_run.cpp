@@ -88,8 +88,8 @@ void run_crossval(const CrossvalOptions& options) {
   std::optional<models::Checkpoint> init;
   if (!settings.train.init.empty()) {
     init = models::read_checkpoint(settings.train.init, *init_stream);
-    guard_against_leaks(set, target, *init, settings);
   }
+  guard_against_leaks(set, target, init ? &*init : nullptr, settings);
   const std::vector<study::NamedSetting> named = study::named_settings(settings);
   RunFolder folder(options.out, named, run_facts(set, options.data, init ? &*init : nullptr),
                    options.allow_other_machine);

@@ -9,11 +9,12 @@
 
 namespace gliograd::cli {
 
-/// Every labeled patient is tested in some fold, so none may be among those that `init` has seen.
-/// Warns of patients who look alike. Errors: Error that names the patient; and when the
-/// checkpoint's patients are unknown, without --assume-disjoint.
+/// Every labeled patient is tested in some fold, so none may be among those that `init` (where
+/// there is one) has seen, and no two of them may be one person. Warns of patients who look alike.
+/// Errors: Error that names the patient; and when the checkpoint's patients are unknown, without
+/// --assume-disjoint.
 void guard_against_leaks(const data::Dataset& set, const study::Target& target,
-                         const models::Checkpoint& init, const study::CrossvalSettings& settings);
+                         const models::Checkpoint* init, const study::CrossvalSettings& settings);
 
 /// Records the look in `ledger`, by default looks.csv beside the prepared set.
 void note_look(const std::string& ledger, const std::string& data, const std::string& target,

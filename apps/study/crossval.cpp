@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "apps/study/auc.hpp"
-#include "apps/study/draw_guard.hpp"
+#include "data/leak_guard.hpp"
 #include "data/random.hpp"
 #include "data/sampler.hpp"
 #include "engine/core/error.hpp"
@@ -189,9 +189,11 @@ class FoldRun {
                                         .random = key(inner)};
     problem.draws = [this, patients, sampling](int epoch) {
       std::vector<int32_t> draws = data::epoch_draws(set_, patients, pass_.labels, sampling, epoch);
-      check_draws(set_, draws, test_);  // the leak guard: no slice of a test patient
+      data::check_fold_slices(set_, test_, draws,
+                              concat_text("the draws of epoch ", epoch, ", fold ", task_.fold));
       return draws;
     };
+    data::check_fold_patients(set_, test_, patients, "the scale of fused numbers");
     problem.fused = fuse_features(set_, settings_.train.fuse, patients);
     return problem;
   }

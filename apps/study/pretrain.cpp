@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "apps/study/auc.hpp"
-#include "apps/study/draw_guard.hpp"
+#include "data/leak_guard.hpp"
 #include "data/random.hpp"
 #include "data/sampler.hpp"
 #include "engine/core/error.hpp"
@@ -215,7 +215,7 @@ PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settin
   problem.draws = [&](int epoch) {
     std::vector<int32_t> draws =
         data::epoch_draws_by_slice(set, task.training_slices, task.slice_labels, sampling, epoch);
-    check_draws(set, draws, task.held_out);
+    data::check_fold_slices(set, task.held_out, draws, concat_text("the draws of epoch ", epoch));
     return draws;
   };
   Trainer trainer(stream, settings.train, problem, nullptr);

@@ -3,7 +3,6 @@
 #include <cstring>
 #include <set>
 
-#include "apps/study/draw_guard.hpp"
 #include "engine/core/interrupt.hpp"
 #include "tests/support/cohort.hpp"
 #include "tests/support/support.hpp"
@@ -249,11 +248,4 @@ TEST_CASE("crossval: fused numbers are standardized with the training patients a
   CHECK(run(set, settings).predictions.size() == 24);
   settings.train.fuse = {"weight"};
   CHECK(contains(error_of([&] { run(set, settings); }), "no covariate column \"weight\""));
-}
-
-TEST_CASE("leak guard: a test patient's slice among the draws ends the run and names the patient") {
-  const data::Dataset set = tiny_cohort();
-  CHECK_NOTHROW(study::check_draws(set, {0, 1, 2, 6, 7}, {1, 3}));
-  const std::string error = error_of([&] { study::check_draws(set, {0, 1, 11}, {1, 3}); });
-  CHECK(contains(error, "slice 3 of test patient P003 was drawn for training"));
 }
