@@ -7,6 +7,8 @@
 #include <thread>
 
 #include "apps/cli/commands.hpp"
+#include "data/readers/prepare_gbm.hpp"
+#include "data/readers/prepare_images.hpp"
 #include "data/readers/prepare_lgg.hpp"
 #include "data/readers/prepared_set.hpp"
 #include "engine/core/log.hpp"
@@ -38,18 +40,25 @@ data::CropOptions crop_options(const PrepareOptions& options) {
 
 /// What decides the content, and nothing else: equal content gives equal files, whatever --threads
 /// and --out were.
-data::Provenance provenance(const std::string& kind, const PrepareOptions& options) {
-  std::string command = "gliograd prepare " + kind + " " + options.folder + " --crop " +
-                        options.crop + " --slices " + options.slices;
-  if (options.crop != "none") command += " --size " + std::to_string(options.size);
-  if (options.crop == "box") command += fmt::format(" --margin {}", options.margin);
-  return {{"command", command},
-          {"source", kind},
-          {"crop", options.crop},
-          {"size", options.crop == "none" ? "whole" : std::to_string(options.size)},
-          {"margin", options.crop == "box" ? fmt::format("{}", options.margin) : "none"},
-          {"slices", options.slices},
-          {"mask_optional", options.mask_optional ? "yes" : "no"}};
+data::Provenance provenance(const std::string& kind, const PrepareOptions& options,
+                            const data::Prepared& prepared) {
+  std::string command = "gliograd prepare " + kind + " " + options.folder;
+  data::Provenance out = {{"source", kind}};
+  const auto add = [&](const std::string& name, const std::string& value) {
+    command += " --" + name + " " + value;
+    out.emplace_back(name, value);
+  };
+  const bool cut = kind != "images";
+  if (cut) add("crop", options.crop);
+  if (cut) add("slices", options.slices);
+  if (!cut || options.crop != "none") add("size", std::to_string(options.size));
+  if (cut && options.crop == "box") add("margin", fmt::format("{}", options.margin));
+  if (options.mask_optional) command += " --mask-optional";
+  std::string notes;
+  for (const std::string& note : prepared.notes) notes += (notes.empty() ? "" : "; ") + note;
+  out.emplace_back("command", command);
+  out.emplace_back("notes", notes);
+  return out;
 }
 
 /// How many patients each class of a column has, and how many have none.
@@ -133,15 +142,15 @@ void print_text(const PrepareOptions& options, const data::Prepared& prepared) {
     std::string line;
     for (size_t i = 0; i < std::min<size_t>(20, ids.size()); ++i) line += " " + ids[i];
     if (ids.size() > 20) line += " ...";
-    fmt::print("  {} missing, filled by another sequence, in {} patients:{}\n", set.channels[c],
+    fmt::print("  {} missing and filled, or not known, in {} patients:{}\n", set.channels[c],
                ids.size(), line);
   }
 }
 
 void finish(const std::string& kind, const PrepareOptions& options,
             const data::Prepared& prepared) {
-  data::write_prepared(prepared.set, options.out, provenance(kind, options));
-  for (const std::string& note : prepared.notes) log_warning(note);
+  data::write_prepared(prepared.set, options.out, provenance(kind, options, prepared));
+  for (const std::string& note : prepared.notes) log_info("note: " + note);
   if (options.json) {
     print_json(options, prepared);
   } else {
@@ -178,24 +187,27 @@ void add_common(CLI::App& command, PrepareOptions& options) {
 
 std::shared_ptr<PrepareOptions> new_options() { return std::make_shared<PrepareOptions>(); }
 
+void add_crop(CLI::App& command, PrepareOptions& options) {
+  command
+      .add_option("--crop", options.crop,
+                  "window: around the tumor at native scale; box: the tumor's box scaled; none: "
+                  "whole slices")
+      ->check(CLI::IsMember({"window", "box", "none"}));
+  command.add_option("--slices", options.slices, "tumor: those with tumor; all (with --crop none)")
+      ->check(CLI::IsMember({"tumor", "all"}));
+  command.add_option("--size", options.size, "pixels a side of the window or scaled box")
+      ->check(CLI::Range(8, 4096));
+  command.add_option("--margin", options.margin, "around the box, as a share of its longer side")
+      ->check(CLI::Range(0.0, 10.0));
+}
+
 void add_lgg(CLI::App& prepare) {
   auto* command = prepare.add_subcommand(
       "lgg",
       "the public lower-grade glioma set: patient folders of TIFF slices and masks, data.csv");
   auto options = new_options();
   add_common(*command, *options);
-  command
-      ->add_option("--crop", options->crop,
-                   "window: around the tumor at native scale; box: the tumor's box scaled; none: "
-                   "whole slices")
-      ->check(CLI::IsMember({"window", "box", "none"}));
-  command
-      ->add_option("--slices", options->slices, "tumor: those with tumor; all (with --crop none)")
-      ->check(CLI::IsMember({"tumor", "all"}));
-  command->add_option("--size", options->size, "pixels a side of the window or scaled box")
-      ->check(CLI::Range(8, 4096));
-  command->add_option("--margin", options->margin, "around the box, as a share of its longer side")
-      ->check(CLI::Range(0.0, 10.0));
+  add_crop(*command, *options);
   command->add_option("--table", options->table, "clinical table; default data.csv in the folder");
   command->add_flag("--mask-optional", options->mask_optional,
                     "an image without a mask counts as one without tumor");
@@ -203,6 +215,45 @@ void add_lgg(CLI::App& prepare) {
   command->add_option("--covariate", options->covariates, "columns that are numbers");
   command->footer("Example: gliograd prepare lgg lgg-mri-segmentation/kaggle_3m --out lgg.h5");
   command->callback([options] { run_lgg(*options); });
+}
+
+void run_gbm(const PrepareOptions& options) {
+  check_threads(options);
+  data::GbmOptions gbm;
+  gbm.crop = crop_options(options);
+  gbm.threads = options.threads;
+  finish("gbm", options, data::prepare_gbm(options.folder, gbm));
+}
+
+void add_gbm(CLI::App& prepare) {
+  auto* command = prepare.add_subcommand(
+      "gbm", "glioblastoma slices for pretraining: folders tcga_gbm and brats_3seq of PNG files");
+  auto options = new_options();
+  options->crop = "none";
+  options->slices = "all";
+  add_common(*command, *options);
+  add_crop(*command, *options);
+  command->footer("Example: gliograd prepare gbm gbm --out gbm.h5");
+  command->callback([options] { run_gbm(*options); });
+}
+
+void run_images(const PrepareOptions& options) {
+  check_threads(options);
+  data::ImageSetOptions images;
+  images.size = options.size;
+  images.threads = options.threads;
+  finish("images", options, data::prepare_images(options.folder, images));
+}
+
+void add_images(CLI::App& prepare) {
+  auto* command = prepare.add_subcommand(
+      "images", "photographs for pretraining: a folder of JPEG or PNG files for each category");
+  auto options = new_options();
+  add_common(*command, *options);
+  command->add_option("--size", options->size, "pixels a side; the shorter side is scaled to it")
+      ->check(CLI::Range(8, 4096));
+  command->footer("Example: gliograd prepare images natural --out natural.h5");
+  command->callback([options] { run_images(*options); });
 }
 
 }  // namespace
@@ -213,6 +264,8 @@ void add_prepare(CLI::App& app) {
   prepare->require_subcommand(1);
   prepare->footer("Example: gliograd prepare lgg lgg-mri-segmentation/kaggle_3m --out lgg.h5");
   add_lgg(*prepare);
+  add_gbm(*prepare);
+  add_images(*prepare);
 }
 
 }  // namespace gliograd::cli

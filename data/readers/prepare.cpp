@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "data/fingerprint.hpp"
 #include "data/robust_scale.hpp"
 #include "data/shape_features.hpp"
 #include "kernels/base.hpp"
@@ -51,44 +52,6 @@ void copy_window(const uint8_t* source, int64_t height, int64_t width, int64_t c
     if (source_y < 0 || source_y >= height || from >= to) continue;
     std::copy_n(source + (source_y * width + column + from) * channels, (to - from) * channels,
                 out + (y * out_width + from) * channels);
-  }
-}
-
-/// The square [row, row + side) x [column, column + side) of the source scaled to size x size.
-/// Where it shrinks, several bilinear samples a pixel are averaged, so that nothing is skipped.
-void scale_square(const WholeSlice& slice, int64_t channels, double row, double column, double side,
-                  int64_t size, uint8_t* image, uint8_t* mask) {
-  const double step = side / static_cast<double>(size);
-  const int64_t samples = std::max<int64_t>(1, static_cast<int64_t>(std::ceil(step)));
-  const auto value = [&](int64_t y, int64_t x, int64_t c) {
-    const bool inside = y >= 0 && x >= 0 && y < slice.height && x < slice.width;
-    return inside ? static_cast<double>(slice.pixels[(y * slice.width + x) * channels + c]) : 0.0;
-  };
-  const auto bilinear = [&](double y, double x, int64_t c) {
-    const double fy = std::floor(y), fx = std::floor(x), ty = y - fy, tx = x - fx;
-    const auto iy = static_cast<int64_t>(fy), ix = static_cast<int64_t>(fx);
-    return (1 - ty) * ((1 - tx) * value(iy, ix, c) + tx * value(iy, ix + 1, c)) +
-           ty * ((1 - tx) * value(iy + 1, ix, c) + tx * value(iy + 1, ix + 1, c));
-  };
-  for (int64_t y = 0; y < size; ++y) {
-    for (int64_t x = 0; x < size; ++x) {
-      for (int64_t c = 0; c < channels; ++c) {
-        double sum = 0;
-        for (int64_t i = 0; i < samples * samples; ++i) {
-          const double dy = (static_cast<double>(i / samples) + 0.5) / static_cast<double>(samples);
-          const double dx = (static_cast<double>(i % samples) + 0.5) / static_cast<double>(samples);
-          sum += bilinear(row + (static_cast<double>(y) + dy) * step - 0.5,
-                          column + (static_cast<double>(x) + dx) * step - 0.5, c);
-        }
-        image[(y * size + x) * channels + c] =
-            static_cast<uint8_t>(std::lround(sum / static_cast<double>(samples * samples)));
-      }
-      const auto my = static_cast<int64_t>(std::floor(row + (static_cast<double>(y) + 0.5) * step));
-      const auto mx =
-          static_cast<int64_t>(std::floor(column + (static_cast<double>(x) + 0.5) * step));
-      const bool inside = my >= 0 && mx >= 0 && my < slice.height && mx < slice.width;
-      mask[y * size + x] = inside ? slice.mask[my * slice.width + mx] : 0;
-    }
   }
 }
 
@@ -150,6 +113,59 @@ void check_slices(const std::string& id, const std::vector<WholeSlice>& slices) 
 
 }  // namespace
 
+void scale_square(const WholeSlice& slice, int64_t channels, double row, double column, double side,
+                  int64_t size, uint8_t* image, uint8_t* mask) {
+  const double step = side / static_cast<double>(size);
+  const int64_t samples = std::max<int64_t>(1, static_cast<int64_t>(std::ceil(step)));
+  const auto value = [&](int64_t y, int64_t x, int64_t c) {
+    const bool inside = y >= 0 && x >= 0 && y < slice.height && x < slice.width;
+    return inside ? static_cast<double>(slice.pixels[(y * slice.width + x) * channels + c]) : 0.0;
+  };
+  const auto bilinear = [&](double y, double x, int64_t c) {
+    const double fy = std::floor(y), fx = std::floor(x), ty = y - fy, tx = x - fx;
+    const auto iy = static_cast<int64_t>(fy), ix = static_cast<int64_t>(fx);
+    return (1 - ty) * ((1 - tx) * value(iy, ix, c) + tx * value(iy, ix + 1, c)) +
+           ty * ((1 - tx) * value(iy + 1, ix, c) + tx * value(iy + 1, ix + 1, c));
+  };
+  for (int64_t y = 0; y < size; ++y) {
+    for (int64_t x = 0; x < size; ++x) {
+      for (int64_t c = 0; c < channels; ++c) {
+        double sum = 0;
+        for (int64_t i = 0; i < samples * samples; ++i) {
+          const double dy = (static_cast<double>(i / samples) + 0.5) / static_cast<double>(samples);
+          const double dx = (static_cast<double>(i % samples) + 0.5) / static_cast<double>(samples);
+          sum += bilinear(row + (static_cast<double>(y) + dy) * step - 0.5,
+                          column + (static_cast<double>(x) + dx) * step - 0.5, c);
+        }
+        image[(y * size + x) * channels + c] =
+            static_cast<uint8_t>(std::lround(sum / static_cast<double>(samples * samples)));
+      }
+      if (mask == nullptr) continue;
+      const auto my = static_cast<int64_t>(std::floor(row + (static_cast<double>(y) + 0.5) * step));
+      const auto mx =
+          static_cast<int64_t>(std::floor(column + (static_cast<double>(x) + 0.5) * step));
+      const bool inside = my >= 0 && mx >= 0 && my < slice.height && mx < slice.width;
+      mask[y * size + x] = inside ? slice.mask[my * slice.width + mx] : 0;
+    }
+  }
+}
+
+std::vector<uint8_t> present_channels(const std::vector<WholeSlice>& slices, int64_t channels,
+                                      int64_t reference) {
+  std::vector<uint8_t> present(static_cast<size_t>(channels), 1);
+  for (int64_t c = 0; c < channels; ++c) {
+    bool same = c != reference;
+    for (const WholeSlice& slice : slices) {
+      for (size_t i = 0; same && i < slice.pixels.size(); i += channels) {
+        same = slice.pixels[i + c] == slice.pixels[i + reference];
+      }
+      if (!same) break;
+    }
+    if (same) present[c] = 0;
+  }
+  return present;
+}
+
 const char* name_of(Crop crop) {
   return crop == Crop::window ? "window" : crop == Crop::box ? "box" : "none";
 }
@@ -176,6 +192,7 @@ PreparedPatient prepare_patient(const Patient& patient, std::vector<WholeSlice> 
   if (has_masks) out.shape = shape_features(stack_of(slices));
   std::vector<MaskFacts> facts;
   std::vector<ScaleSlice> kept;
+  std::vector<FingerprintSlice> seen;
   std::vector<const WholeSlice*> sources;
   for (const WholeSlice& slice : slices) {
     const MaskFacts fact = facts_of(slice);
@@ -184,10 +201,12 @@ PreparedPatient prepare_patient(const Patient& patient, std::vector<WholeSlice> 
     facts.push_back(fact);
     sources.push_back(&slice);
     kept.push_back({slice.pixels.data(), slice.height * slice.width});
+    seen.push_back({slice.pixels.data(), slice.height, slice.width, channels,
+                    has_masks ? slice.mask.data() : nullptr});
   }
   if (kept.empty()) return out;
-  out.patient.affine =
-      options.background ? robust_scale(kept, channels) : robust_scale_of_all(kept, channels);
+  out.patient.affine = robust_scale(kept, channels);
+  out.patient.fingerprint = fingerprint(seen);
   out.height = options.crop == Crop::none ? slices[0].height : options.size;
   out.width = options.crop == Crop::none ? slices[0].width : options.size;
   const int64_t pixels = out.height * out.width;

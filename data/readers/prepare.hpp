@@ -26,7 +26,6 @@ struct CropOptions {
   int64_t size = 128;      // pixels a side of what is kept; without meaning for Crop::none
   double margin = 0.1;     // for box: on each side, as a share of the box's longer side
   bool tumor_only = true;  // only slices whose mask is not empty; needed for window and box
-  bool background = true;  // false: photographs, where every pixel counts for the scale
 };
 
 /// One slice of the source, 8 bit.
@@ -56,7 +55,8 @@ struct PreparedPatient {
 PreparedPatient prepare_patient(const Patient& patient, std::vector<WholeSlice> slices,
                                 const CropOptions& options);
 
-/// Removes patients of whom nothing was kept, and says so in a note. Errors: Error when none is left.
+/// Removes patients of whom nothing was kept, and says so in a note. Errors: Error when none is
+/// left.
 void leave_out_empty(std::vector<PreparedPatient>& patients, std::vector<std::string>& notes);
 
 /// Joins patients into one set, sorted by id. Smaller slices are padded with zeros to the largest
@@ -64,6 +64,18 @@ void leave_out_empty(std::vector<PreparedPatient>& patients, std::vector<std::st
 /// caller's to add.
 /// Errors: Error when two patients have one id, or when one has masks and another has none.
 Dataset join_patients(std::vector<PreparedPatient> patients, std::vector<std::string> channels);
+
+/// The square whose corner is (row, column), `side` pixels wide, scaled to size x size: image
+/// [size, size, channels], mask (may be null) [size, size]. Bilinear, zeros outside the slice, the
+/// mask nearest; where it shrinks, several samples a pixel are averaged, so that nothing is
+/// skipped.
+void scale_square(const WholeSlice& slice, int64_t channels, double row, double column, double side,
+                  int64_t size, uint8_t* image, uint8_t* mask);
+
+/// 0 for each channel that equals channel `reference` byte for byte in all slices: it was missing
+/// and filled; else 1.
+std::vector<uint8_t> present_channels(const std::vector<WholeSlice>& slices, int64_t channels,
+                                      int64_t reference);
 
 /// `TCGA-xx-xxxx` out of an id that begins like TCGA_xx_xxxx or TCGA-xx-xxxx; else "unknown".
 std::string identity_of(const std::string& id);

@@ -31,21 +31,6 @@ struct PatientFiles {
   std::vector<SliceFiles> slices;
 };
 
-/// Adds to each patient's flags what is filled by FLAIR, and the note about it.
-void mark_filled(const std::vector<WholeSlice>& slices, Patient& patient) {
-  patient.present.assign(kChannels, 1);
-  for (const int64_t c : {int64_t{0}, int64_t{2}}) {
-    bool same = true;
-    for (const WholeSlice& slice : slices) {
-      for (size_t i = 0; same && i < slice.pixels.size(); i += kChannels) {
-        same = slice.pixels[i + c] == slice.pixels[i + kFlair];
-      }
-      if (!same) break;
-    }
-    patient.present[c] = same ? 0 : 1;
-  }
-}
-
 std::vector<PatientFiles> find_patients(const fs::path& root, bool mask_optional) {
   std::vector<PatientFiles> patients;
   std::map<std::string, std::string> folder_of;
@@ -96,7 +81,7 @@ Prepared prepare_lgg(const std::string& folder, const LggOptions& options,
         patient.id = patients[p].id;
         patient.site = site_of(patient.id);
         patient.identity = identity_of(patient.id);
-        mark_filled(slices, patient);
+        patient.present = present_channels(slices, kChannels, kFlair);
         prepared[p] = prepare_patient(patient, std::move(slices), options.crop);
         digests[p] = digest.hex();
       },

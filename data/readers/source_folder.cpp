@@ -48,8 +48,7 @@ Image decode_file(const std::string& path, ImageDecoder& decoder, Digest& digest
   const std::vector<uint8_t> bytes = read_bytes(path);
   digest.add(fs::path(path).filename().string());
   digest.add(bytes.data(), bytes.size());
-  Image image = decoder.decode(path, bytes);
-  return image;
+  return decoder.decode(path, bytes);
 }
 
 }  // namespace
@@ -104,24 +103,17 @@ std::vector<SliceFiles> slice_files(const std::string& folder,
 }
 
 WholeSlice read_slice(const SliceFiles& files, int64_t channels, ImageDecoder& decoder,
-                      Digest& digest, bool repeat_gray) {
+                      Digest& digest) {
   Image image = decode_file(files.image, decoder, digest);
-  const bool repeat = repeat_gray && image.channels == 1 && channels > 1;
-  if (image.type != SampleType::u8 || (image.channels != channels && !repeat)) {
+  if (image.type != SampleType::u8 || image.channels != channels) {
     throw Error(files.image + ": must be 8-bit with " + std::to_string(channels) +
-                " channels; it is " + image.kind());
+                (channels == 1 ? " channel" : " channels") + "; it is " + image.kind());
   }
   WholeSlice slice;
   slice.number = files.number;
   slice.height = image.height;
   slice.width = image.width;
-  if (repeat) {
-    for (const uint8_t pixel : image.bytes) {
-      slice.pixels.insert(slice.pixels.end(), static_cast<size_t>(channels), pixel);
-    }
-  } else {
-    slice.pixels = std::move(image.bytes);
-  }
+  slice.pixels = std::move(image.bytes);
   if (files.mask.empty()) {
     slice.mask.assign(static_cast<size_t>(slice.height * slice.width), 0);
     return slice;
@@ -138,6 +130,15 @@ WholeSlice read_slice(const SliceFiles& files, int64_t channels, ImageDecoder& d
   for (uint8_t& pixel : mask.bytes) pixel = pixel != 0 ? 1 : 0;
   slice.mask = std::move(mask.bytes);
   return slice;
+}
+
+void repeat_gray(WholeSlice& slice, int64_t channels) {
+  std::vector<uint8_t> pixels;
+  pixels.reserve(slice.pixels.size() * channels);
+  for (const uint8_t pixel : slice.pixels) {
+    pixels.insert(pixels.end(), static_cast<size_t>(channels), pixel);
+  }
+  slice.pixels = std::move(pixels);
 }
 
 std::string settings_text(const CropOptions& options) {

@@ -28,11 +28,13 @@ std::vector<std::string> files_in(const std::string& folder);
 std::vector<SliceFiles> slice_files(const std::string& folder,
                                     const std::vector<std::string>& extensions, bool mask_optional);
 
-/// Both files of a slice decoded and checked: 8 bit, `channels` channels (gray is repeated where 3
-/// are wanted and `repeat_gray`), the mask of the same size with one channel. Without a mask file
-/// the mask is empty of tumor. Their bytes go into the digest.
+/// Both files of a slice decoded and checked: 8 bit, `channels` channels, the mask of the same size
+/// with one channel. Without a mask file the mask is empty of tumor. Their bytes go into the
+/// digest.
 WholeSlice read_slice(const SliceFiles& files, int64_t channels, ImageDecoder& decoder,
-                      Digest& digest, bool repeat_gray = false);
+                      Digest& digest);
+/// Turns a slice of one channel into one of several equal ones.
+void repeat_gray(WholeSlice& slice, int64_t channels);
 
 /// "crop=window size=128 ...": what a digest and the file's attributes say.
 std::string settings_text(const CropOptions& options);
