@@ -154,7 +154,7 @@ void check_header(const CsvTable& table, int64_t line) {
     }
     if (std::find(table.header.begin(), table.header.begin() + static_cast<int64_t>(i), name) !=
         table.header.begin() + static_cast<int64_t>(i)) {
-      throw Error(where + ": the header names column \"" + name + "\" twice");
+      throw Error(where + ": the header names column \"" + shown(name) + "\" twice");
     }
   }
 }
@@ -165,7 +165,7 @@ size_t CsvTable::column(const std::string& wanted) const {
   const auto at = std::find(header.begin(), header.end(), wanted);
   if (at != header.end()) return static_cast<size_t>(at - header.begin());
   std::string known;
-  for (const std::string& one : header) known += (known.empty() ? "" : ", ") + one;
+  for (const std::string& one : header) known += (known.empty() ? "" : ", ") + shown(one);
   throw Error(name + ": has no column \"" + wanted + "\"; there are: " + known);
 }
 
@@ -205,6 +205,14 @@ CsvTable parse_csv(const std::string& name, std::string text) {
   if (table.header.empty()) throw Error(name + ": is empty");
   if (table.rows.empty()) throw Error(name + ": has a header and no rows");
   return table;
+}
+
+std::string shown(const std::string& field) {
+  std::string out = field.substr(0, 80);
+  for (char& c : out) {
+    if (static_cast<uint8_t>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return out;
 }
 
 bool is_missing(const std::string& field) {

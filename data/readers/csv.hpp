@@ -26,6 +26,8 @@ struct CsvTable {
 CsvTable read_csv(const std::string& path);
 CsvTable parse_csv(const std::string& name, std::string text);
 
+/// A field for a message of one line: control characters as blanks, no longer than 80 bytes.
+std::string shown(const std::string& field);
 /// Blank, NA, N/A, NaN, null (in any case): no value.
 bool is_missing(const std::string& field);
 /// The number that the whole field is, or nothing; "41,5" too when the separator is ";".

@@ -78,7 +78,7 @@ std::vector<std::string> patients_in(const CsvTable& table) {
     if (id.empty()) throw Error(where + " names no patient");
     const auto [first, fresh] = lines.emplace(id, table.lines[r]);
     if (!fresh) {
-      throw Error(where + ": patient " + id + " is there twice, first in line " +
+      throw Error(where + ": patient " + shown(id) + " is there twice, first in line " +
                   std::to_string(first->second));
     }
     ids.push_back(id);
@@ -99,8 +99,8 @@ void add_columns(Dataset& set, const CsvTable& table, const ColumnChoice& choice
     const bool forced = contains(choice.covariates, name);
     if (forced && !column.all_numbers) {
       throw Error(table.name + ": line " + std::to_string(table.lines[column.not_number]) +
-                  ": column " + name + " shall hold numbers; found \"" +
-                  table.rows[column.not_number][i] + "\"");
+                  ": column " + shown(name) + " shall hold numbers; found \"" +
+                  shown(table.rows[column.not_number][i]) + "\"");
     }
     const bool numbers = column.all_numbers && !column.values.empty() &&
                          (column.values.size() > kMostClasses || measures(name));
