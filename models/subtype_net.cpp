@@ -1,5 +1,6 @@
 #include "models/subtype_net.hpp"
 
+#include "engine/core/error.hpp"
 #include "engine/ops/pool.hpp"
 
 namespace gliograd::models {
@@ -34,9 +35,8 @@ SubtypeNet::SubtypeNet(const Parts& parts, Stream& stream, DType dtype)
     const std::string stage = "stage" + std::to_string(stages_.size() + 1);
     std::vector<Layer>& layers = stages_.emplace_back();
     for (int64_t i = 1; i <= parts.own.depth; ++i) {
-      const std::string order = std::to_string(i);
-      Conv conv(weights_, stage + ".conv" + order, {.in = in, .out = width});
-      BatchNorm norm(weights_, stage + ".norm" + order, width, Activation::relu);
+      Conv conv(weights_, concat_text(stage, ".conv", i), {.in = in, .out = width});
+      BatchNorm norm(weights_, concat_text(stage, ".norm", i), width, Activation::relu);
       layers.push_back({conv, norm});
       in = width;
     }

@@ -41,7 +41,7 @@ void write_tensors(Hdf5Writer& out, const std::string& path, const std::string& 
             [](const NamedTensor& a, const NamedTensor& b) { return a.name < b.name; });
   out.group(group);
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const std::string object = group + "/" + tensors[i].name;
+    const std::string object = concat_text(group, "/", tensors[i].name);
     GG_REFUSE_UNLESS(!tensors[i].name.empty() && tensors[i].name.find('/') == std::string::npos,
                      path, ": '", tensors[i].name, "' is no name of a tensor");
     GG_REFUSE_UNLESS(i == 0 || tensors[i].name != tensors[i - 1].name, path, ": ", object,
@@ -74,7 +74,7 @@ std::vector<NamedTensor> read_tensors(const Hdf5Reader& in, const std::string& g
   GG_REFUSE_UNLESS(in.has_group(group), in.name(), ": has no ", group);
   std::vector<NamedTensor> tensors;
   for (const std::string& name : in.children(group)) {
-    const std::string object = group + "/" + name;
+    const std::string object = concat_text(group, "/", name);
     const Hdf5Value& value = in.dataset(object);
     GG_REFUSE_UNLESS(value.shape.size() <= Shape::kMaxRank, in.name(), ": ", object, " has ",
                      value.shape.size(), " axes; at most ", Shape::kMaxRank, " are possible");
@@ -100,7 +100,7 @@ std::vector<NamedTensor> read_tensors(const Hdf5Reader& in, const std::string& g
 
 std::vector<std::string> to_pairs(const std::map<std::string, std::string>& map) {
   std::vector<std::string> pairs;
-  for (const auto& [key, value] : map) pairs.push_back(key + "=" + value);
+  for (const auto& [key, value] : map) pairs.push_back(concat_text(key, "=", value));
   return pairs;
 }
 

@@ -134,7 +134,7 @@ TEST_CASE("transfer: what does not fit is named and leaves the network as it was
   const auto refused = [&](auto change, const TransferOptions& options) {
     Checkpoint c = good;
     change(c);
-    const std::string text = error_of([&] { transfer(*network, c, options); });
+    std::string text = error_of([&] { transfer(*network, c, options); });
     CHECK(values(network->weights().parameters()[0]->master) == before);
     CHECK(text.find('\n') == std::string::npos);
     return text;
