@@ -37,9 +37,9 @@ bool has_avx512() {
 }  // namespace
 
 // Measured per shape in bench/results/product.md. With AVX-512, oneDNN's direct kernels are equally
-// fast in both layouts; Winograd, which knows the blocked one alone, takes 0.55 to 0.9 of their
-// time from 32 channels on, and with 16 channels is no slower in the gradients. An image that is
-// blocked already stays so.
+// fast in both layouts; Winograd, which knows the blocked one alone, takes 0.5 to 0.9 of their time
+// from 32 channels on, and with 16 channels in the gradients. An image that is blocked already
+// stays so.
 Choice choose(const Stream& stream, const Geometry& g, Layout x) {
   if (!GLIOGRAD_HAS_ONEDNN || !stream.vendor()) {
     return {Algorithm::own, Algorithm::own, Algorithm::own};
