@@ -14,6 +14,7 @@ void add_commands(CLI::App& app) {
   add_augment(app);
   add_crossval(app);
   add_pretrain(app);
+  add_report(app);
   add_doctor(app);
   add_decode_worker(app);
 }
