@@ -173,7 +173,8 @@ std::vector<CaseOutcome> check_gradients(const Case& c, const CaseRow& row, Stre
       numeric.push_back((above - below) / (2 * step));
       compared.push_back(analytic.gradients[i][j]);
     }
-    const bool too_many_kinks = kinks * 20 > inputs[i].size();
+    const int64_t size = inputs[i].size();
+    const bool too_many_kinks = kinks > std::max<int64_t>(1, size / 20) || kinks == size;
     outcomes.push_back(
         outcome(c.name + " / " + row.label + ": finite differences of input " + std::to_string(i),
                 too_many_kinks ? NAN : relative_error(compared, numeric), c.gradient_tolerance));

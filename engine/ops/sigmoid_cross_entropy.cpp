@@ -54,9 +54,9 @@ double loss_cpu(const Terms& a, int threads) {
       double sum = 0;
       for (int64_t i = chunk * kChunk; i < std::min(n, (chunk + 1) * kChunk); ++i) {
         const float x = a.x.at<float>(i), t = a.targets.at<float>(i);
-        // (1 - t) * x + (1 + (p - 1) * t) * -log q
-        const float nll = std::log1p(std::exp(-std::abs(x))) - std::min(x, 0.0f);
-        sum += a.weight<float>(i) * ((1 - t) * x + (1 + (a.positive<float>(i) - 1) * t) * nll);
+        const float tail = std::log1p(std::exp(-std::abs(x)));
+        const float yes = tail - std::min(x, 0.0f), no = tail + std::max(x, 0.0f);
+        sum += a.weight<float>(i) * (a.positive<float>(i) * t * yes + (1 - t) * no);
       }
       partial.at<double>(chunk) = sum;
     }

@@ -331,7 +331,7 @@ const bool kSoftmaxCase = register_case({
     .name = "softmax",
     .rows = {softmax_case_row("odd sizes", {3, 5, 7}), softmax_case_row("size one", {1, 1}),
              softmax_case_row("one row", {4})},
-    .f32_tolerance = 5e-7,
+    .f32_tolerance = 2e-6,  // the gradient y * (dy - dot) of a short row can nearly cancel
 });
 
 const bool kLossCase = register_case({
