@@ -1,12 +1,15 @@
 // prepare: reads a data set as published, writes a prepared set (docs/formats.md).
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "apps/cli/commands.hpp"
+#include "apps/study/progress.hpp"
 #include "data/readers/prepare_gbm.hpp"
 #include "data/readers/prepare_images.hpp"
 #include "data/readers/prepare_lgg.hpp"
@@ -165,6 +168,29 @@ void check_threads(const PrepareOptions& options) {
   }
 }
 
+/// A bar over whatever the reader counts; short work that nobody watches prints none.
+class Bar {
+ public:
+  explicit Bar(std::string unit) : unit_(std::move(unit)) {}
+  data::Progress callback() {
+    return [this](int64_t done, int64_t total) {
+      const auto elapsed = std::chrono::steady_clock::now() - start_;
+      if (!bar_ && (isatty(2) != 0 || elapsed > std::chrono::seconds(2))) {
+        bar_ = std::make_unique<study::Progress>("prepare", total, unit_);
+        bar_->skip(done_);
+      }
+      if (bar_) bar_->advance(done - done_);
+      done_ = done;
+    };
+  }
+
+ private:
+  std::string unit_;
+  int64_t done_ = 0;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::unique_ptr<study::Progress> bar_;
+};
+
 void run_lgg(const PrepareOptions& options) {
   check_threads(options);
   data::LggOptions lgg;
@@ -173,7 +199,7 @@ void run_lgg(const PrepareOptions& options) {
   lgg.mask_optional = options.mask_optional;
   lgg.columns = {options.labels, options.covariates};
   lgg.threads = options.threads;
-  finish("lgg", options, data::prepare_lgg(options.folder, lgg));
+  finish("lgg", options, data::prepare_lgg(options.folder, lgg, Bar("patients").callback()));
 }
 
 /// What all kinds of sources have in common.
@@ -222,7 +248,7 @@ void run_gbm(const PrepareOptions& options) {
   data::GbmOptions gbm;
   gbm.crop = crop_options(options);
   gbm.threads = options.threads;
-  finish("gbm", options, data::prepare_gbm(options.folder, gbm));
+  finish("gbm", options, data::prepare_gbm(options.folder, gbm, Bar("patients").callback()));
 }
 
 void add_gbm(CLI::App& prepare) {
@@ -242,7 +268,7 @@ void run_images(const PrepareOptions& options) {
   data::ImageSetOptions images;
   images.size = options.size;
   images.threads = options.threads;
-  finish("images", options, data::prepare_images(options.folder, images));
+  finish("images", options, data::prepare_images(options.folder, images, Bar("images").callback()));
 }
 
 void add_images(CLI::App& prepare) {
