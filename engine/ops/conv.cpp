@@ -211,8 +211,9 @@ CaseRow bench_row(const std::string& label, const Shape& x, const Shape& weight,
                   const ConvOptions& options) {
   CaseRow r = row(label, x, weight, false, options);
   r.bench = true;
-  r.cost = {.bytes = 4.0 * (x.size() + weight.size() + x.size() / x[3] * weight[0]),
-            .ops = 2.0 * (x.size() / x[3]) * weight.size()};
+  const int64_t pixels = x.size() / x[3];  // of x, and of y at stride 1 with "same" padding
+  const double floats = static_cast<double>(x.size() + weight.size() + pixels * weight[0]);
+  r.cost = {.bytes = 4 * floats, .ops = 2.0 * static_cast<double>(pixels * weight.size())};
   return r;
 }
 
