@@ -137,33 +137,35 @@ void Optimizer::step() {
 
   for (const Slot& slot : slots_) {
     Parameter* parameter = slot.parameter;
-    const bool fresh = parameter != nullptr && parameter->trainable && parameter->has_gradient;
+    Parameter* const fresh = parameter != nullptr && parameter->trainable && parameter->has_gradient
+                                 ? parameter
+                                 : nullptr;
     if (parameter != nullptr) parameter->has_gradient = false;
     if (state.skip != 0) continue;
     const Tensor& w = slot.value();
     const auto run = [&]<class T>(const auto& update) {
-      const optim::StepPointers<T> p{pointer<T>(w), fresh ? parameter->gradient.data<T>() : nullptr,
-                                     pointer<T>(slot.first), pointer<T>(slot.second),
-                                     pointer<T>(slot.ema)};
+      const optim::StepPointers<T> p{
+          pointer<T>(w), fresh != nullptr ? fresh->gradient.data<T>() : nullptr,
+          pointer<T>(slot.first), pointer<T>(slot.second), pointer<T>(slot.ema)};
       parallel_for(stream_->threads(), w.size(), kGrain, [&](int64_t begin, int64_t end) {
-        if (fresh) {
+        if (fresh != nullptr) {
           update(n, moved(p, begin), end - begin);
         } else if (p.ema != nullptr) {
           optim::average(n.ema_keep, p.w + begin, p.ema + begin, end - begin);
         }
       });
     };
-    if (fresh) {
+    if (fresh != nullptr) {
       const ParameterGroup& group = groups_[slot.group];
       n.rate = rate * group.lr_scale;
-      n.decay = parameter->decay ? group.weight_decay : 0;
+      n.decay = fresh->decay ? group.weight_decay : 0;
     }
     switch (path_of(w)) {
       case Path::reference: run.operator()<double>(optim::update_reference); break;
       case Path::cpu: run.operator()<float>(optim::update_f32); break;
       case Path::cuda: GG_NO_CUDA_PATH("optimizer");
     }
-    if (fresh) parameter->bump();
+    if (fresh != nullptr) fresh->bump();
   }
 }
 
