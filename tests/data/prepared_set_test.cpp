@@ -220,13 +220,13 @@ TEST_CASE("prepared_set: the h5py example of docs/formats.md runs") {
   const std::string name = "prepared_set: the h5py example";
   std::string python;
   for (const std::string& candidate :
-       {std::string("python3"), std::string(GLIOGRAD_SOURCE_DIR "/.deps/torch/bin/python3")}) {
+       {std::string("python3"), source_path(".deps/torch/bin/python3")}) {
     if (candidate[0] == '/' && !std::filesystem::exists(candidate)) continue;
     if (run_command({candidate, "-c", "import h5py"}).code == 0) python = candidate;
     if (!python.empty()) break;
   }
   if (python.empty()) return skip(name, "no python3 with h5py");
-  const std::string text = read_file(GLIOGRAD_SOURCE_DIR "/docs/formats.md");
+  const std::string text = read_file(source_path("docs/formats.md"));
   const size_t from = text.find("```python\n"), to = text.find("```", from + 10);
   REQUIRE(to != std::string::npos);
   const TempDir folder;

@@ -9,7 +9,7 @@ namespace gliograd::test {
 namespace {
 
 const files::Hdf5Reader& file() {
-  static const files::Hdf5Reader reader(GLIOGRAD_SOURCE_DIR "/tests/oracle/fixtures/networks.h5");
+  static const files::Hdf5Reader reader(test::source_path("tests/oracle/fixtures/networks.h5"));
   return reader;
 }
 

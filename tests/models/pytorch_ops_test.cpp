@@ -14,7 +14,7 @@ using namespace gliograd::test;
 namespace {
 
 const files::Hdf5Reader& fixture() {
-  static const files::Hdf5Reader reader(GLIOGRAD_SOURCE_DIR "/tests/oracle/fixtures/ops.h5");
+  static const files::Hdf5Reader reader(test::source_path("tests/oracle/fixtures/ops.h5"));
   return reader;
 }
 

@@ -16,7 +16,7 @@ namespace {
 
 const json& fixtures() {
   static const json all =
-      json::parse(test::read_file(GLIOGRAD_SOURCE_DIR "/tests/oracle/fixtures/statistics.json"));
+      json::parse(test::read_file(test::source_path("tests/oracle/fixtures/statistics.json")));
   return all;
 }
 

@@ -87,6 +87,8 @@ std::optional<std::string> real_data(const std::string& name, const std::string&
   return path.string();
 }
 
+std::string source_path(const std::string& name) { return GLIOGRAD_SOURCE_DIR "/" + name; }
+
 std::string read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   REQUIRE_MESSAGE(in.good(), "cannot read ", path);

@@ -63,6 +63,8 @@ std::optional<std::string> real_data(const std::string& name, const std::string&
 /// Says that a test was skipped; the test runner counts these lines.
 void skip(const std::string& test, const std::string& why);
 
+/// A file of the source tree.
+std::string source_path(const std::string& name);
 std::string read_file(const std::string& path);
 void write_file(const std::string& path, const std::string& content);
 

@@ -13,7 +13,7 @@ using gliograd::test::read_file;
 
 namespace {
 
-const fs::path kRoot = GLIOGRAD_SOURCE_DIR;
+const fs::path kRoot = gliograd::test::source_path("");
 
 bool has_suffix(const std::string& path, const std::vector<std::string>& suffixes) {
   return std::any_of(suffixes.begin(), suffixes.end(), [&](const std::string& s) {
