@@ -88,7 +88,8 @@ void add_pretrain(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--holdout", s.holdout, "share of the patients that is scored")
       ->capture_default_str();
-  command->add_option("--holdout-site", s.holdout_site, "hold out patients of this site alone");
+  command->add_option("--holdout-from", s.holdout_from,
+                      "COLUMN=VALUE: hold out among these patients alone");
   add_train_options(*command, s.train);
   add_device_option(*command, options->device);
   add_threads_option(*command, s.threads);

@@ -53,17 +53,28 @@ void label_slices(const data::Dataset& set, const PretrainSettings& settings, Ta
   }
 }
 
+// Who may be held out: everybody, or the patients of one class of a label column.
+std::vector<char> candidates(const data::Dataset& set, const std::string& from) {
+  if (from.empty()) return std::vector<char>(set.patients.size(), 1);
+  const size_t equals = from.find('=');
+  const data::LabelColumn& column = data::label_column(set, from.substr(0, equals));
+  const std::string value = equals == std::string::npos ? "" : from.substr(equals + 1);
+  std::vector<char> chosen;
+  for (const int32_t v : column.values) chosen.push_back(v >= 0 && column.classes[v] == value);
+  return chosen;
+}
+
 // Patients in an order shuffled by the seed; where labels are the patients', class by class, so
 // that each class is held out in the same share.
 void hold_out(const data::Dataset& set, const PretrainSettings& settings, Task& task) {
+  const std::vector<char> may_be_held_out = candidates(set, settings.holdout_from);
   std::vector<std::vector<int32_t>> strata(1);
   if (!is_tumor_task(settings)) strata.resize(task.classes.size());
   for (int32_t p = 0; p < set.patient_count(); ++p) {
     const int64_t first = data::first_slice(set, p);
     const bool labeled = task.slice_labels[first] >= 0;
     if (!labeled) continue;
-    const bool may = settings.holdout_site.empty() || set.patients[p].site == settings.holdout_site;
-    if (may) {
+    if (may_be_held_out[p]) {
       strata[is_tumor_task(settings) ? 0 : task.slice_labels[first]].push_back(p);
     } else {
       task.training.push_back(p);
@@ -86,7 +97,7 @@ void hold_out(const data::Dataset& set, const PretrainSettings& settings, Task& 
         set.name, ": holding out ", settings.holdout, " of ", set.patient_count(),
         " patients leaves ", task.training.size(), " to train on and ", task.held_out.size(),
         " to score",
-        settings.holdout_site.empty() ? "" : " (--holdout-site " + settings.holdout_site + ")"));
+        settings.holdout_from.empty() ? "" : " (--holdout-from " + settings.holdout_from + ")"));
   }
 }
 
@@ -165,7 +176,7 @@ std::vector<NamedSetting> named_settings(const PretrainSettings& s) {
       {"task", s.task},
       {"column", s.column},
       {"holdout", s.holdout},
-      {"holdout-site", s.holdout_site},
+      {"holdout-from", s.holdout_from},
       {"threads", int64_t{s.threads}, false},
   };
   for (NamedSetting& setting : named_settings(s.train)) all.push_back(std::move(setting));

@@ -17,7 +17,7 @@ struct PretrainSettings {
   std::string task = "tumor";  // tumor: does this slice contain tumor; category: a label column
   std::string column = "category";  // of the task category
   double holdout = 0.2;             // share of the patients (images) that the score is measured on
-  std::string holdout_site;         // hold out within this site alone; empty: anywhere
+  std::string holdout_from;  // COLUMN=VALUE: hold out among these patients alone; empty: anywhere
   int threads = 1;
 };
 
