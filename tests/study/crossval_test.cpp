@@ -246,6 +246,8 @@ TEST_CASE("crossval: fused numbers are standardized with the training patients a
   study::CrossvalSettings settings = small_settings();
   settings.train.fuse = {"shape", "age"};
   CHECK(run(set, settings).predictions.size() == 24);
+  set.covariates[0].name = "age_years";
+  CHECK(run(set, settings).predictions.size() == 24);
   settings.train.fuse = {"weight"};
   CHECK(contains(error_of([&] { run(set, settings); }), "no covariate column \"weight\""));
 }
