@@ -6,7 +6,6 @@
 #include "tests/support/support.hpp"
 
 using namespace gliograd::test;
-using gliograd::Case;
 using gliograd::CaseRow;
 using gliograd::Tape;
 using gliograd::Tensor;

@@ -229,7 +229,7 @@ std::vector<std::string> reading_notes(const ReportData& report) {
 std::string p_text(double p) { return p < 0.001 ? "< 0.001" : fmt::format("{:.3f}", p); }
 
 std::string signed_text(double value) {
-  const std::string digits = fmt::format("{:.3f}", std::abs(value));
+  std::string digits = fmt::format("{:.3f}", std::abs(value));
   if (digits == "0.000") return digits;
   return (value < 0 ? "\u2212" : "+") + digits;
 }

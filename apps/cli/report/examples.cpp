@@ -1,5 +1,6 @@
 // Example slices: which patients are shown, and their pixels made fit for the eye.
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 
@@ -36,7 +37,7 @@ std::vector<uint8_t> stretch(const std::vector<uint8_t>& values) {
   std::vector<uint8_t> out;
   for (const uint8_t v : values) {
     out.push_back(
-        static_cast<uint8_t>(std::clamp(255 * (v - low) / (high - low), 0.0, 255.0) + 0.5));
+        static_cast<uint8_t>(std::lround(std::clamp(255 * (v - low) / (high - low), 0.0, 255.0))));
   }
   return out;
 }

@@ -72,6 +72,7 @@ std::string outline_path(const std::vector<uint8_t>& mask, int64_t height, int64
           break;
         }
       }
+      GG_CHECK(next >= 0, "outline_path: a border edge leads nowhere");
       at->second &= ~(1u << next);
       if (at->second == 0) edges.erase(at);
       const double my = static_cast<double>(corner.first) + 0.5 * kStep[next][0];

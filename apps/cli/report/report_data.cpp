@@ -221,7 +221,7 @@ std::vector<std::string> shown_classes(const std::string& target,
   const std::string column = target.substr(0, equals);
   if (equals != std::string::npos) return {"rest", column + " " + target.substr(equals + 1)};
   std::vector<std::string> shown;
-  for (const std::string& name : names) shown.push_back(column + " " + name);
+  for (const std::string& name : names) shown.push_back(concat_text(column, " ", name));
   return shown;
 }
 
