@@ -96,7 +96,7 @@ TEST_CASE("prepare: a full disk exits 1 with one line and leaves the old file wh
   write_file(out / "a.h5", "old");
   // No file may grow beyond 64 KiB: what a writer sees of a full disk.
   const CommandResult result = run_command({"sh", "-c", "ulimit -S -f 64 2>/dev/null; exec \"$@\"",
-                                            "sh", GLIOGRAD_BINARY_DIR "/gliograd", "prepare", "lgg",
+                                            "sh", gliograd::test::program_path(), "prepare", "lgg",
                                             folder.path(), "--out", out / "a.h5"});
   INFO(result.err);
   CHECK(result.code == 1);

@@ -64,7 +64,7 @@ CommandResult run_command(const std::vector<std::string>& arguments) {
 }
 
 CommandResult gliograd(const std::vector<std::string>& arguments) {
-  std::vector<std::string> all = {GLIOGRAD_BINARY_DIR "/gliograd"};
+  std::vector<std::string> all = {program_path()};
   all.insert(all.end(), arguments.begin(), arguments.end());
   return run_command(all);
 }
@@ -87,6 +87,7 @@ std::optional<std::string> real_data(const std::string& name, const std::string&
   return path.string();
 }
 
+std::string program_path() { return GLIOGRAD_BINARY_DIR "/gliograd"; }
 std::string source_path(const std::string& name) { return GLIOGRAD_SOURCE_DIR "/" + name; }
 
 std::string read_file(const std::string& path) {

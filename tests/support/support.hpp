@@ -55,6 +55,8 @@ struct CommandResult {
 };
 /// Runs the built gliograd with these arguments.
 CommandResult gliograd(const std::vector<std::string>& arguments);
+/// The built gliograd.
+std::string program_path();
 /// Runs any program found on PATH.
 CommandResult run_command(const std::vector<std::string>& arguments);
 
