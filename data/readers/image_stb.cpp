@@ -41,6 +41,18 @@ void check_png(const std::vector<uint8_t>& bytes) {
   throw Error("damaged: it ends too early");
 }
 
+/// The Huffman tables of one segment (ITU T.81, B.2.4.2): no more than 256 codes each, all there.
+/// stb_image writes past its own table where a file says more.
+void check_huffman(const uint8_t* at, size_t left) {
+  while (left > 0) {
+    size_t codes = 0;
+    for (size_t i = 1; i <= 16 && left >= 17; ++i) codes += at[i];
+    if (left < 17 + codes || codes > 256) throw Error("damaged: a Huffman table is no table");
+    at += 17 + codes;
+    left -= 17 + codes;
+  }
+}
+
 /// The end-of-image marker, looked for from segment to segment; in a scan's data 0xff is followed
 /// by 0 where it is no marker. stb_image makes up gray pixels for what is missing.
 void check_jpeg(const std::vector<uint8_t>& bytes) {
@@ -59,6 +71,10 @@ void check_jpeg(const std::vector<uint8_t>& bytes) {
     } else {
       if (at + 3 >= bytes.size()) break;
       const size_t length = static_cast<size_t>(bytes[at + 2]) << 8 | bytes[at + 3];
+      if (marker == 0xc4) {
+        if (length < 2 || at + 2 + length > bytes.size()) break;
+        check_huffman(bytes.data() + at + 4, length - 2);
+      }
       at += 2 + std::max<size_t>(2, length);
     }
   }

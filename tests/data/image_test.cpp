@@ -2,6 +2,7 @@
 
 #include <tiffio.h>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 
@@ -197,6 +198,15 @@ TEST_CASE("image: one flipped bit in a PNG is noticed, wherever it is") {
     INFO("byte ", byte);
     CHECK_THROWS_AS(decode_image(bytes), Error);
   }
+}
+
+TEST_CASE("image: a JPEG whose Huffman table has too many codes is damaged, not written past") {
+  std::vector<uint8_t> bytes = jpeg_bytes(std::vector<uint8_t>(64, 9), 8, 8, 1);
+  const uint8_t marker[] = {0xff, 0xc4};
+  const auto table = std::search(bytes.begin(), bytes.end(), marker, marker + 2);
+  REQUIRE(table != bytes.end());
+  std::fill_n(table + 5, 16, uint8_t{255});
+  CHECK(decode_error(bytes) == "damaged: a Huffman table is no table");
 }
 
 TEST_CASE("image: sizes that cannot be are refused before memory is taken") {
