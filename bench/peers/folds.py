@@ -1,8 +1,8 @@
 """Cross-validation of SubtypeNet as a plain PyTorch loop on the CPU: the opponent of
 `gliograd crossval` in bench/.
 
-    python3 -m venv .venv && .venv/bin/pip install torch numpy h5py
-    .venv/bin/python bench/peers/folds.py --data lgg.h5 --target COCCluster=2 --epochs 2
+    python3 -m venv .deps/torch && .deps/torch/bin/pip install torch numpy h5py
+    .deps/torch/bin/python bench/peers/folds.py --data lgg.h5 --target COCCluster=2 --epochs 2
 
 It reads a prepared set (docs/formats.md) through h5py, takes the folds of --folds-csv (a run
 folder's folds.csv) or deals its own, and trains one network a fold: robust standard scores of the
@@ -124,9 +124,10 @@ def ready(_):
 
 
 def run_fold(fold):
-    """[(patient, score)] of the test patients, and the images that were trained on."""
+    """[(patient, score)] of the test patients, the images that were trained on, CPU seconds."""
     import numpy as np
     import torch
+    cpu = time.process_time()
     args, (x, patient, target, _), folds = STATE["args"], STATE["data"], STATE["folds"]
     torch.manual_seed(args.seed * 1000 + fold)
     generator = torch.Generator().manual_seed(args.seed * 1000 + fold)
@@ -164,7 +165,7 @@ def run_fold(fold):
             np.add.at(sums, patient[rows], net(batch).softmax(1)[:, 1].double().numpy())
             np.add.at(counts, patient[rows], 1)
     scores = [(int(p), float(sums[p] / counts[p])) for p in np.flatnonzero(counts)]
-    return scores, args.epochs * batches * args.batch
+    return scores, args.epochs * batches * args.batch, time.process_time() - cpu
 
 
 def auc(scores, target):
@@ -191,15 +192,16 @@ def main():
         begin = time.perf_counter()
         results = pool.map(run_fold, chosen, chunksize=1)
         seconds = time.perf_counter() - begin
-    scores = [score for fold, _ in results for score in fold]
-    images = sum(count for _, count in results)
+    scores = [score for fold, _, _ in results for score in fold]
+    images = sum(count for _, count, _ in results)
     print(json.dumps({
         "peer": "pytorch-folds", "cpu": subtype_net.cpu_name(), "data": os.path.basename(args.data),
         "target": args.target, "folds": len(chosen), "epochs": args.epochs, "batch": args.batch,
         "window": args.window, "augment": args.augment, "threads": args.threads,
         "processes": args.processes, "compile": args.compile,
         "allocator": "tcmalloc" if "tcmalloc" in os.environ.get("LD_PRELOAD", "") else "default",
-        "patients": len(scores), "seconds": seconds, "images_per_second": images / seconds,
+        "patients": len(scores), "seconds": seconds,
+        "cpu_seconds": sum(cpu for _, _, cpu in results), "images_per_second": images / seconds,
         **({"auc": auc(scores, target)} if args.score else {}),
     }))
 

@@ -1,7 +1,7 @@
 """Training-step throughput of gliograd's networks in PyTorch on the CPU: the opponent in bench/.
 
-    python3 -m venv .venv && .venv/bin/pip install torch numpy
-    .venv/bin/python bench/peers/subtype_net.py --batch 32 --size 80 --threads 1
+    python3 -m venv .deps/torch && .deps/torch/bin/pip install torch numpy
+    .deps/torch/bin/python bench/peers/subtype_net.py --batch 32 --size 80 --threads 1
 
 A step is forward, softmax cross-entropy, backward and one AdamW update, on images that lie in
 memory. Settings that make PyTorch fastest are used: channels-last, gradients set to None, the fused
@@ -122,7 +122,7 @@ def train_step(torch, net, optimizer, bf16):
 
 
 def measure(torch, args, mode):
-    """Images a second of each round."""
+    """Images a second of each round, by wall time and by the CPU time of all threads."""
     torch.manual_seed(1)
     net = make(torch, args.model, args.channels, args.classes, args.widths, args.depth)
     net = net.to(memory_format=torch.channels_last).train()
@@ -136,10 +136,11 @@ def measure(torch, args, mode):
     for _ in range(args.rounds):
         for _ in range(args.warmup):
             step(images, labels)
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), time.process_time()
         for _ in range(args.steps):
             loss = step(images, labels)
-        rates.append(args.steps * args.batch / (time.perf_counter() - begin))
+        count = args.steps * args.batch
+        rates.append((count / (time.perf_counter() - begin), count / (time.process_time() - cpu)))
     if not torch.isfinite(loss):
         sys.exit("the loss is not finite")
     return rates
@@ -170,8 +171,9 @@ def main():
                 raise
             results[mode] = {"error": str(error).splitlines()[0]}
             continue
-        results[mode] = {"images_per_second": statistics.median(rates), "lowest": min(rates),
-                         "highest": max(rates)}
+        wall, cpu = zip(*rates)
+        results[mode] = {"images_per_second": statistics.median(wall), "lowest": min(wall),
+                         "highest": max(wall), "images_per_cpu_second": statistics.median(cpu)}
     timed = {mode: r for mode, r in results.items() if "error" not in r}
     if not timed:
         sys.exit(f"nothing was timed: {results}")
