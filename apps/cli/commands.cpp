@@ -10,6 +10,7 @@ void add_version(CLI::App& app) {
 
 void add_commands(CLI::App& app) {
   add_version(app);
+  add_phantom(app);
   add_prepare(app);
   add_augment(app);
   add_crossval(app);

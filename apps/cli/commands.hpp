@@ -11,6 +11,7 @@ namespace gliograd::cli {
 void add_commands(CLI::App& app);
 
 void add_version(CLI::App& app);
+void add_phantom(CLI::App& app);
 void add_augment(CLI::App& app);
 void add_crossval(CLI::App& app);
 void add_report(CLI::App& app);
