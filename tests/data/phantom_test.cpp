@@ -99,6 +99,7 @@ TEST_CASE("phantom: what is written and read back is the set made in memory") {
       CHECK(a.site == b.site);
       CHECK(a.identity == b.identity);
       CHECK(a.present == b.present);
+      CHECK(a.fingerprint == b.fingerprint);
       for (int c = 0; c < 3; ++c) {
         CHECK(a.affine[c].a == b.affine[c].a);
         CHECK(a.affine[c].b == b.affine[c].b);
