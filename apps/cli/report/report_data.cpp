@@ -267,7 +267,9 @@ void use_ledger(const ReportOptions& options, ReportData& report) {
     report.missing["looks"] = "there is no ledger beside the prepared set; --ledger names another";
     return;
   }
-  report.looks = Looks{study::count_looks(study::read_ledger(path), report.target), path};
+  // By its name alone: a page that is passed on says nothing of folders.
+  report.looks = Looks{study::count_looks(study::read_ledger(path), report.target),
+                       fs::path(path).filename().string()};
 }
 
 }  // namespace
