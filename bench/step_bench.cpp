@@ -6,6 +6,8 @@
 // Between two ops stands a node that changes nothing and reads the clock, on the way forward and on
 // the way back: the ops run on one tape, in the order, layouts and memory of a real step.
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <ctime>
 #include <iomanip>
 #include <iostream>
@@ -16,8 +18,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/noise_set.hpp"
 #include "data/augment_policy.hpp"
-#include "data/dataset.hpp"
 #include "engine/core/error.hpp"
 #include "engine/device/machine.hpp"
 #include "engine/ops/pool.hpp"
@@ -107,30 +109,6 @@ std::vector<Stage> make_stages(models::Weights& weights, int size) {
   return stages;
 }
 
-data::Dataset noise_set(int size) {
-  data::Dataset set;
-  set.slices_count = kBatch;
-  set.height = set.width = size + 48;  // a margin around the cut, as `prepare` leaves it
-  set.channels = {"pre", "flair", "post"};
-  set.images.resize(kBatch * set.height * set.width * 3);
-  set.masks.resize(kBatch * set.height * set.width);
-  std::mt19937 random(1);
-  for (uint8_t& value : set.images) value = static_cast<uint8_t>(random() >> 24);
-  for (uint8_t& value : set.masks) value = static_cast<uint8_t>(random() >> 31);
-  data::Patient patient;
-  patient.id = "one";
-  patient.present = {1, 1, 1};
-  patient.affine.assign(3, {1.0F / 64, -2.0F});
-  set.patients.push_back(patient);
-  for (int32_t n = 0; n < kBatch; ++n) {
-    data::Slice slice;
-    slice.number = n;
-    set.slices.push_back(slice);
-  }
-  set.name = "noise";
-  return set;
-}
-
 void print(const Clock& clock, int size, const std::string& preset) {
   double total = 0;
   for (const std::string& op : clock.ops()) total += clock.ms(op, 0) + clock.ms(op, 1);
@@ -151,7 +129,7 @@ void print(const Clock& clock, int size, const std::string& preset) {
 
 void run(int size, const std::string& preset) {
   const std::unique_ptr<Stream> stream = Stream::cpu({.random = {.seed = 1}});
-  const data::Dataset set = noise_set(size);
+  const data::Dataset set = bench::noise_set(kBatch, 1, size);
   const data::Resident resident(set);
   const InputSpec input = data::input_spec(set, {.window = size});
   const AugmentOptions augmentation = data::augment_preset(preset);

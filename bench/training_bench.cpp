@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "apps/study/trainer.hpp"
+#include "bench/noise_set.hpp"
 #include "data/sampler.hpp"
 #include "engine/core/error.hpp"
 #include "engine/device/machine.hpp"
@@ -128,40 +129,9 @@ Times timed(const Work& work) {
           static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC};
 }
 
-// Three sequences and the mask, in stored windows that leave a margin around the cut, as `prepare`
-// keeps 128 pixels for the default cut of 80; 16 patients, two classes.
-data::Dataset noise_set(int64_t slices, int64_t cut) {
-  constexpr int64_t kPatients = 16, kMargin = 48;
-  data::Dataset set;
-  set.slices_count = slices;
-  set.height = set.width = cut + kMargin;
-  set.channels = {"pre", "flair", "post"};
-  set.images.resize(slices * set.height * set.width * 3);
-  set.masks.resize(slices * set.height * set.width);
-  std::mt19937 random(1);
-  for (uint8_t& value : set.images) value = static_cast<uint8_t>(random() >> 24);
-  for (uint8_t& value : set.masks) value = static_cast<uint8_t>(random() >> 31);
-  for (int64_t p = 0; p < kPatients; ++p) {
-    data::Patient patient;
-    patient.id = concat_text("patient-", 10 + p);
-    patient.present = {1, 1, 1};
-    patient.affine.assign(3, {1.0F / 64, -2.0F});
-    set.patients.push_back(patient);
-  }
-  for (int64_t n = 0; n < slices; ++n) {
-    data::Slice slice;
-    slice.patient = static_cast<int32_t>(n * kPatients / slices);
-    slice.number = static_cast<int32_t>(n);
-    slice.area = 100;
-    set.slices.push_back(slice);
-  }
-  set.name = "noise";
-  return set;
-}
-
 // Epochs of a Trainer, as in a fold of crossval.
 std::vector<Times> with_data(const Options& o, Stream& stream) {
-  const data::Dataset set = noise_set(static_cast<int64_t>(o.steps) * o.batch, o.size);
+  const data::Dataset set = bench::noise_set(static_cast<int64_t>(o.steps) * o.batch, 16, o.size);
   std::vector<int32_t> patients, labels;
   for (int32_t p = 0; p < set.patient_count(); ++p) {
     patients.push_back(p);
