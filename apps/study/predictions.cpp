@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "engine/core/atomic_file.hpp"
 #include "engine/core/error.hpp"
@@ -111,12 +112,13 @@ CsvRecords parse_csv(const std::string& text, const std::string& name) {
   return records;
 }
 
-void check_predictions(const std::vector<ScoredPatient>& rows, const std::string& name) {
+void check_predictions(const std::vector<ScoredPatient>& rows, const std::string& name,
+                       OneRow one) {
   if (rows.empty()) throw Error(concat_text(name, ": no predictions"));
   const size_t scores = rows.front().scores.size();
   const int classes = scores == 1 ? 2 : static_cast<int>(scores);
   std::map<std::string, const ScoredPatient*> first;
-  std::set<std::pair<std::string, int>> seen;
+  std::set<std::tuple<std::string, int, int>> seen;
   for (size_t i = 0; i < rows.size(); ++i) {
     const ScoredPatient& row = rows[i];
     const size_t at = i + 2;
@@ -139,8 +141,11 @@ void check_predictions(const std::vector<ScoredPatient>& rows, const std::string
              concat_text("patient ", row.id, " has label ", row.label, "; there are ", classes,
                          " classes, counted from 0"));
     }
-    if (!seen.insert({row.id, row.repeat}).second) {
-      refuse(name, at, concat_text("patient ", row.id, " stands twice in repeat ", row.repeat));
+    const bool by_fold = one == OneRow::a_fold;
+    if (!seen.insert({row.id, row.repeat, by_fold ? row.fold : 0}).second) {
+      refuse(name, at,
+             concat_text("patient ", row.id, " stands twice in repeat ", row.repeat,
+                         by_fold ? concat_text(", fold ", row.fold) : ""));
     }
     const ScoredPatient& before = *first.emplace(row.id, &row).first->second;
     if (before.label != row.label) {
@@ -156,8 +161,8 @@ void check_predictions(const std::vector<ScoredPatient>& rows, const std::string
   }
 }
 
-std::string format_predictions(const std::vector<ScoredPatient>& rows) {
-  check_predictions(rows, "predictions");
+std::string format_predictions(const std::vector<ScoredPatient>& rows, OneRow one) {
+  check_predictions(rows, "predictions", one);
   std::string text = header_of(rows.front().scores.size()) + "\n";
   for (const ScoredPatient& row : rows) {
     text += csv_field(row.id) + "," + csv_field(row.site) + "," + std::to_string(row.repeat) + "," +
@@ -168,7 +173,8 @@ std::string format_predictions(const std::vector<ScoredPatient>& rows) {
   return text;
 }
 
-std::vector<ScoredPatient> parse_predictions(const std::string& text, const std::string& name) {
+std::vector<ScoredPatient> parse_predictions(const std::string& text, const std::string& name,
+                                             OneRow one) {
   const CsvRecords records = parse_csv(text, name);
   if (records.fields.empty()) throw Error(concat_text(name, ": is empty"));
   const std::vector<std::string>& header = records.fields.front();
@@ -195,16 +201,17 @@ std::vector<ScoredPatient> parse_predictions(const std::string& text, const std:
       row.scores.push_back(number(fields[c], row.id, name, r + 1));
     }
   }
-  check_predictions(rows, name);
+  check_predictions(rows, name, one);
   return rows;
 }
 
-void write_predictions(const std::string& path, const std::vector<ScoredPatient>& rows) {
-  write_atomically(path, format_predictions(rows));
+void write_predictions(const std::string& path, const std::vector<ScoredPatient>& rows,
+                       OneRow one) {
+  write_atomically(path, format_predictions(rows, one));
 }
 
-std::vector<ScoredPatient> read_predictions(const std::string& path) {
-  return parse_predictions(read_text(path), path);
+std::vector<ScoredPatient> read_predictions(const std::string& path, OneRow one) {
+  return parse_predictions(read_text(path), path, one);
 }
 
 }  // namespace gliograd::study

@@ -34,21 +34,30 @@ struct CsvRecords {
 };
 CsvRecords parse_csv(const std::string& text, const std::string& name);
 
+/// How often a patient may stand in a table: once a repeat, as out-of-fold scores do; or once a
+/// repeat and fold, as the scores of inner folds do (`fold` is the outer one, and each outer fold
+/// scores all others' patients).
+enum class OneRow : uint8_t { a_repeat, a_fold };
+
 /// The file's text: a header (patient,site,repeat,fold,label,score or score_0,score_1,...), then
 /// the rows as given. Errors: Error where check_predictions has one.
-std::string format_predictions(const std::vector<ScoredPatient>& rows);
+std::string format_predictions(const std::vector<ScoredPatient>& rows,
+                               OneRow one = OneRow::a_repeat);
 /// The reverse. Errors: Error that names `name` and the row for another header, a missing or
 /// surplus field, what is not a number, and all that check_predictions refuses.
-std::vector<ScoredPatient> parse_predictions(const std::string& text, const std::string& name);
+std::vector<ScoredPatient> parse_predictions(const std::string& text, const std::string& name,
+                                             OneRow one = OneRow::a_repeat);
 
 /// Whole files (engine/core/atomic_file.hpp). Errors: Error or WorkError that names the file.
-void write_predictions(const std::string& path, const std::vector<ScoredPatient>& rows);
-std::vector<ScoredPatient> read_predictions(const std::string& path);
+void write_predictions(const std::string& path, const std::vector<ScoredPatient>& rows,
+                       OneRow one = OneRow::a_repeat);
+std::vector<ScoredPatient> read_predictions(const std::string& path, OneRow one = OneRow::a_repeat);
 
 /// What every statistic relies on: at least one row, finite scores, as many in each row (two
-/// classes where there is one score), labels in range, one row a patient and repeat, and for each
-/// patient one label and one site. Errors: Error that names `name`, the patient and the row (the
-/// header is row 1).
-void check_predictions(const std::vector<ScoredPatient>& rows, const std::string& name);
+/// classes where there is one score), labels in range, one row a patient and repeat (or fold), and
+/// for each patient one label and one site. Errors: Error that names `name`, the patient and the
+/// row (the header is row 1).
+void check_predictions(const std::vector<ScoredPatient>& rows, const std::string& name,
+                       OneRow one = OneRow::a_repeat);
 
 }  // namespace gliograd::study

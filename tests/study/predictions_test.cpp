@@ -85,6 +85,12 @@ TEST_CASE("predictions: bad rows are refused with patient and row") {
   CHECK(contains(message(kHeader + "b,S,0,0,2,0.5\n"), "label 2; there are 2 classes"));
   CHECK(contains(message(kHeader + ",S,0,0,1,0.5\n"), "the patient is empty"));
   CHECK(contains(message(kHeader + good + good), "row 3: patient a stands twice in repeat 0"));
+  // Scores of inner folds: once a repeat and outer fold.
+  const std::string other_fold = "a,S,0,1,1,0.250000000\n", inner = kHeader + good + other_fold;
+  CHECK(contains(message(inner), "row 3: patient a stands twice in repeat 0"));
+  CHECK(parse_predictions(inner, "inner.csv", OneRow::a_fold).size() == 2);
+  CHECK(contains(error_of([&] { parse_predictions(inner + good, "i.csv", OneRow::a_fold); }),
+                 "i.csv: row 4: patient a stands twice in repeat 0, fold 0"));
   CHECK(contains(message(kHeader + good + "a,S,1,0,0,0.5\n"), "label 0 here and 1 before"));
   CHECK(contains(message(kHeader + good + "a,T,1,0,1,0.5\n"), "site \"T\" here and \"S\""));
   CHECK(contains(message(kHeader + "\"a,S,0,0,1,0.5\n"), "line 2: a quoted field never ends"));
