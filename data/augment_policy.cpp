@@ -74,6 +74,9 @@ void take_sequences(const Dataset& set, const std::string& text, InputSpec& inpu
                             " sequences at a time; asked for ", names.size()));
   }
   for (const std::string& name : names) {
+    if (std::count(names.begin(), names.end(), name) > 1) {
+      throw Error(concat_text("sequence \"", name, "\" is asked for twice"));
+    }
     input.sequences[input.sequence_count++] = sequence_named(set, name);
   }
 }

@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <CLI/App.hpp>
+#include <charconv>
 #include <sstream>
 
 #include "engine/core/atomic_file.hpp"
@@ -20,15 +21,21 @@ toml::table parse(const std::string& path) {
   }
 }
 
-// A number as the shortest text that reads back as the same value.
+// The shortest text that reads back as the same value, and as a float ("1.0").
+std::string float_text(double value) {
+  char text[32];
+  const auto [end, error] = std::to_chars(text, text + sizeof text, value);
+  std::string out(text, end);
+  if (out.find_first_of(".en") == std::string::npos) out += ".0";
+  return out;
+}
+
+// An option's value as the command line would give it.
 std::string value_text(const toml::node& node, const std::string& path, const std::string& key) {
   if (const auto* text = node.as_string()) return text->get();
   if (const auto* flag = node.as_boolean()) return flag->get() ? "true" : "false";
-  if (node.is_integer() || node.is_floating_point()) {
-    std::ostringstream out;
-    node.visit([&](const auto& value) { out << value; });
-    return out.str();
-  }
+  if (const auto* number = node.as_integer()) return std::to_string(number->get());
+  if (const auto* number = node.as_floating_point()) return float_text(number->get());
   if (const auto* list = node.as_array()) {
     std::string text;
     for (const toml::node& item : *list) {
@@ -103,7 +110,15 @@ std::string config_text(const std::vector<study::NamedSetting>& settings, const 
   out << "# Every setting that was in force. Usable as --config of the same command.\n";
   for (const study::NamedSetting& setting : settings) {
     out << setting.name << " = ";
-    std::visit([&](const auto& value) { out << toml::value(value); }, setting.value);
+    std::visit(
+        [&](const auto& value) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(value)>, double>) {
+            out << float_text(value);
+          } else {
+            out << toml::value(value);
+          }
+        },
+        setting.value);
     out << '\n';
   }
   const auto write = [&](const char* name, const auto& pairs) {
@@ -123,17 +138,13 @@ std::map<std::string, std::string> read_config(const std::string& path) {
 }
 
 std::string setting_text(const study::NamedSetting& setting) {
-  std::ostringstream out;
-  std::visit(
-      [&](const auto& value) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) {
-          out << value;
-        } else {
-          out << toml::value(value);
-        }
-      },
-      setting.value);
-  return out.str();
+  struct Text {
+    std::string operator()(bool value) const { return value ? "true" : "false"; }
+    std::string operator()(int64_t value) const { return std::to_string(value); }
+    std::string operator()(double value) const { return float_text(value); }
+    std::string operator()(const std::string& value) const { return value; }
+  };
+  return std::visit(Text{}, setting.value);
 }
 
 }  // namespace gliograd::cli

@@ -56,6 +56,9 @@ void print_table(const RunMetrics& run, const CrossvalOptions& options, const st
              m.within_site ? "; pairs within sites"
              : m.biased    ? "; pooled leave-one-patient-out is biased"
                            : "");
+  if (run.assumed_disjoint) {
+    fmt::print("  assumed disjoint: no test patient is among those the first weights have seen\n");
+  }
   for (const study::ClassMetrics& c : m.classes) {
     fmt::print("  class {:<12} AUC {:.3f}  95 % {}  {} patients{}\n", c.name, c.auc,
                interval_text(c.ci), c.positives, c.exploratory ? ", exploratory" : "");
@@ -90,6 +93,8 @@ void run_crossval(const CrossvalOptions& options) {
     init = models::read_checkpoint(settings.train.init, *init_stream);
   }
   guard_against_leaks(set, target, init ? &*init : nullptr, settings);
+  study::check_crossval(set, target, settings, init ? &*init : nullptr);
+  check_ledger(options.ledger, options.data);
   const std::vector<study::NamedSetting> named = study::named_settings(settings);
   RunFolder folder(options.out, named, run_facts(set, options.data, init ? &*init : nullptr),
                    options.allow_other_machine);
@@ -101,7 +106,9 @@ void run_crossval(const CrossvalOptions& options) {
   if (!result.split.note.empty()) log_info("note: " + result.split.note);
 
   study::write_predictions(folder.file("predictions.csv"), result.predictions);
-  if (!result.inner.empty()) study::write_predictions(folder.file("inner.csv"), result.inner);
+  if (!result.inner.empty()) {
+    study::write_predictions(folder.file("inner.csv"), result.inner, study::OneRow::a_fold);
+  }
   RunMetrics run;
   run.metrics = study::summarize(
       result.predictions, options.out,
@@ -110,6 +117,7 @@ void run_crossval(const CrossvalOptions& options) {
   run.permutations = result.permutations;
   run.seconds = result.fold_seconds;
   run.peak_bytes = peak_resident_bytes();
+  run.assumed_disjoint = init && settings.assume_disjoint;
   const std::string json = metrics_json(run);
   write_atomically(folder.file("metrics.json"), json);
   note_look(options.ledger, options.data, settings.target, study::settings_digest(named),

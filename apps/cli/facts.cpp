@@ -5,6 +5,8 @@
 #include <gliograd_commit.hpp>
 
 #include "apps/cli/run_folder.hpp"
+#include "engine/core/atomic_file.hpp"
+#include "engine/core/digest.hpp"
 
 namespace gliograd::cli {
 
@@ -15,6 +17,10 @@ RunFacts run_facts(const data::Dataset& set, const std::string& data_file,
                {"digest", set.digest},
                {"mask-source", set.has_masks() ? "manual" : "none"}};
   if (init != nullptr) {
+    Digest digest;  // another checkpoint of the same name must not go on with this run's folds
+    const std::vector<uint8_t> bytes = read_bytes(init->source);
+    digest.add(bytes.data(), bytes.size());
+    facts.run.emplace_back("init-digest", digest.hex());
     facts.run.emplace_back("init-architecture", init->architecture);
     facts.run.emplace_back("init-patients", std::to_string(init->seen.ids.size()));
     if (init->seen.provenance_unknown) facts.run.emplace_back("init-provenance", "unknown");

@@ -1,5 +1,7 @@
 #include "apps/cli/leak_check.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "apps/study/ledger.hpp"
@@ -26,6 +28,11 @@ data::SeenPatients seen_of(const models::SeenRecord& record) {
   return seen;
 }
 
+std::string ledger_path(const std::string& ledger, const std::string& data) {
+  if (!ledger.empty()) return ledger;
+  return (std::filesystem::absolute(data).parent_path() / "looks.csv").string();
+}
+
 }  // namespace
 
 void guard_against_leaks(const data::Dataset& set, const study::Target& target,
@@ -42,14 +49,23 @@ void guard_against_leaks(const data::Dataset& set, const study::Target& target,
   for (const std::string& warning : warnings) log_warning(warning);
 }
 
+void check_ledger(const std::string& ledger, const std::string& data) {
+  study::read_ledger(ledger_path(ledger, data));
+}
+
 void note_look(const std::string& ledger, const std::string& data, const std::string& target,
                const std::string& digest, double auc, const std::string& run) {
-  const std::string path =
-      !ledger.empty() ? ledger
-                      : (std::filesystem::absolute(data).parent_path() / "looks.csv").string();
-  study::record_look(
-      path,
-      {.date = study::utc_now(), .target = target, .settings = digest, .auc = auc, .run = run});
+  const std::string path = ledger_path(ledger, data);
+  const std::vector<study::Look> before = study::read_ledger(path);
+  const bool known = std::any_of(before.begin(), before.end(), [&](const study::Look& look) {
+    return look.target == target && look.settings == digest && look.run == run &&
+           std::abs(look.auc - auc) < 1e-6;  // it is written with 6 decimals
+  });
+  if (!known) {
+    study::record_look(
+        path,
+        {.date = study::utc_now(), .target = target, .settings = digest, .auc = auc, .run = run});
+  }
   const int looks = study::count_looks(study::read_ledger(path), target);
   log_info("looks at " + target + " so far: " + std::to_string(looks) + " (" + path + ")");
 }

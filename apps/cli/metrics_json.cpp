@@ -59,6 +59,7 @@ std::string metrics_json(const RunMetrics& run) {
   if (m.exploratory) out["exploratory"] = true;
   if (m.within_site) out["within_site_pairs"] = true;
   if (m.biased) out["biased"] = true;
+  if (run.assumed_disjoint) out["assumed_disjoint"] = true;
   if (!run.permutations.empty()) {
     std::vector<double> values;
     double sum = 0;

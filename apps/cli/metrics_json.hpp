@@ -12,6 +12,7 @@ struct RunMetrics {
   std::map<int, double> permutations;  // index to AUC
   double seconds = 0;                  // of all folds, summed
   int64_t peak_bytes = 0;              // resident set of the process
+  bool assumed_disjoint = false;  // the user vouched for patients that the first weights have seen
 };
 
 std::string metrics_json(const RunMetrics& run);

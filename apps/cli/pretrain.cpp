@@ -46,6 +46,7 @@ void run_pretrain(const PretrainOptions& options) {
   choose_device(options.device);
   watch_for_interrupt();
   const data::Dataset set = data::read_prepared(options.data);
+  study::check_pretrain(set, settings);
   RunFolder folder(options.out, study::named_settings(settings),
                    run_facts(set, options.data, nullptr), options.allow_other_machine);
   const std::unique_ptr<Stream> stream = Stream::cpu({.threads = settings.train.intra_threads});

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <new>
+#include <string>
 
 #include "apps/cli/commands.hpp"
 #include "apps/cli/config_file.hpp"
@@ -13,9 +14,23 @@
 namespace gliograd::cli {
 namespace {
 
-int report(const char* text, int code) {
-  std::fprintf(stderr, "gliograd: %s\n", text);
+// One line for the user. Where in the source a check stands ("\n  at engine/...") is for whoever
+// calls the engine, not for whoever typed a wrong option.
+int report(std::string text, int code) {
+  text.resize(std::min(text.size(), text.find("\n  at ")));
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  for (size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at)) {
+    text.replace(at, 1, "; ");
+  }
+  std::fprintf(stderr, "gliograd: %s\n", text.c_str());
   return code;
+}
+
+// What CLI11 found wrong, and which --help to read: the command's, where one was named.
+int report_usage(const CLI::App& app, const CLI::ParseError& error) {
+  std::string command = "gliograd";
+  for (const CLI::App* chosen : app.get_subcommands()) command += " " + chosen->get_name();
+  return report(std::string(error.what()) + " (" + command + " --help)", 2);
 }
 
 }  // namespace
@@ -43,7 +58,7 @@ int run_program(int argc, char** argv) {
     std::fflush(stdout);
     return error.get_exit_code();
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return error.get_exit_code() == 0 ? app.exit(error) : report_usage(app, error);
   } catch (const Interrupted&) {
     return report("interrupted; the same command goes on where it stopped", 130);
   } catch (const WorkError& error) {

@@ -36,6 +36,17 @@ int lock_folder(const std::string& path) {
   return descriptor;
 }
 
+// A folder with files of somebody else's in it. What a run that was killed at once leaves is none.
+void refuse_other_folder(const std::string& path) {
+  std::error_code error;
+  if (!fs::exists(path, error) || fs::exists(path + "/config.toml", error)) return;
+  for (const auto& entry : fs::directory_iterator(path)) {
+    const fs::path name = entry.path().filename();
+    if (name == "lock" || name == "config.toml.part") continue;
+    throw Error(path + ": holds files but no config.toml; not a run folder");
+  }
+}
+
 // What a run may not change when it is taken up.
 void compare_config(const std::string& file, const std::vector<study::NamedSetting>& settings,
                     const RunFacts& facts, bool allow_other_machine) {
@@ -52,6 +63,9 @@ void compare_config(const std::string& file, const std::vector<study::NamedSetti
   }
   for (const auto& [name, value] : facts.run) {
     if (name == "digest") check("run.digest", value, ": the data has changed");
+    if (name == "init-digest" && before.count("run.init-digest") != 0) {
+      check("run.init-digest", value, ": the checkpoint has changed");
+    }
   }
   if (allow_other_machine) return;
   for (const auto& [name, value] : facts.machine) {
@@ -148,21 +162,16 @@ RunFolder::RunFolder(const std::string& path, const std::vector<study::NamedSett
                      const RunFacts& facts, bool allow_other_machine)
     : path_(path) {
   std::error_code error;
-  if (fs::exists(path_) && !fs::is_directory(path_)) {
+  if (fs::exists(path_, error) && !fs::is_directory(path_, error)) {
     throw Error(concat_text(path_, ": a run folder is wanted, this is a file"));
   }
-  const bool known = fs::exists(file("config.toml"));
-  if (!known && fs::exists(path_)) {
-    for (const auto& entry : fs::directory_iterator(path_)) {
-      if (entry.path().filename() == "lock") continue;
-      throw Error(concat_text(path_, ": holds files but no config.toml; not a run folder"));
-    }
-  }
+  refuse_other_folder(path_);
   fs::create_directories(path_, error);
-  if (error) throw WorkError(concat_text(path_, ": ", error.message()));
+  if (error == std::errc::no_space_on_device) throw WorkError(path_ + ": " + error.message());
+  if (error) throw Error(path_ + ": cannot be made: " + error.message());
   lock_ = lock_folder(path_);
   try {
-    if (known) {
+    if (fs::exists(file("config.toml"))) {  // asked under the lock: another may just have made it
       compare_config(file("config.toml"), settings, facts, allow_other_machine);
     } else {
       write_atomically(file("config.toml"), config_text(settings, facts));
@@ -202,6 +211,8 @@ std::optional<study::FoldResult> RunFolder::finished(int repeat, int fold) {
   if (fs::exists(folder + "/inner.csv"))
     result.inner = study::read_predictions(folder + "/inner.csv");
   read_timing(folder + "/timing.json", result);
+  std::error_code ignored;
+  fs::remove(folder + "/state.h5", ignored);  // of a run that was killed right behind `done`
   return result;
 }
 

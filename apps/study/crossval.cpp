@@ -140,6 +140,12 @@ class FoldRun {
 
   const models::Checkpoint& model() const { return model_; }
 
+  /// Makes the network and its data as run() would, and trains nothing.
+  void check() {
+    stream_ = Stream::cpu({.threads = settings_.train.intra_threads, .random = key(0)});
+    trainer_at(inner_count_, training_);
+  }
+
  private:
   RandomKey key(int inner) const {
     return {.seed = settings_.train.seed,
@@ -338,6 +344,25 @@ class FoldRun {
   bool resumed_ = false;
 };
 
+// A finished fold is taken from the store as it is: what was cut short there must not pass.
+void check_finished(const data::Dataset& set, const data::Split& split, const FoldTask& task,
+                    const FoldResult& result, const CrossvalSettings& settings) {
+  const std::string fold = concat_text("the finished fold ", task.repeat, "-", task.fold);
+  const std::vector<int32_t> test = data::test_patients(split, task.repeat, task.fold);
+  bool whole = result.predictions.size() == test.size();
+  for (size_t i = 0; whole && i < test.size(); ++i) {
+    const ScoredPatient& row = result.predictions[i];
+    whole =
+        row.id == set.patients[test[i]].id && row.repeat == task.repeat && row.fold == task.fold;
+  }
+  if (!whole) throw Error(fold + ": its predictions.csv does not hold its test patients");
+  const auto rows = static_cast<int>(result.history.size());
+  const int most = settings.train.epochs, least = settings.select == Select::last ? most : 1;
+  if (rows < least || rows > most || result.history.back().epoch != rows) {
+    throw Error(concat_text(fold, ": its history.csv has ", rows, " epochs of ", most));
+  }
+}
+
 // Hands tasks to `threads` std::threads in order; the first exception of any stops the rest.
 template <class Run>
 void run_tasks(const std::vector<FoldTask>& tasks, int threads, int intra_threads, const Run& run) {
@@ -378,6 +403,19 @@ double pooled_auc(const std::vector<ScoredPatient>& rows, int classes) {
   const Gathered patients = gather(rows, name);
   return classes == 2 ? auc(against_rest(patients, 1, false, name))
                       : macro_auc(patients, false, name).auc;
+}
+
+void check_crossval(const data::Dataset& set, const Target& target,
+                    const CrossvalSettings& settings, const models::Checkpoint* init) {
+  check_settings(settings);
+  Progress silent("check", 1, "images", false);
+  for (int p = 0; p <= settings.permutations; ++p) {
+    const Pass pass = make_pass(set, target, settings, p);
+    for (const FoldTask& task : tasks_of(pass.split, p)) {
+      FoldRun fold(set, target, settings, init, pass, task, nullptr, silent);  // makes inner folds
+      if (p == 0 && task.repeat == 0 && task.fold == 0) fold.check();
+    }
+  }
 }
 
 int64_t crossval_work(const data::Dataset& set, const Target& target,
@@ -427,6 +465,7 @@ CrossvalResult crossval(const data::Dataset& set, const Target& target,
     const bool real = task.permutation == 0;
     std::optional<FoldResult> done;
     if (real) done = store.finished(task.repeat, task.fold);
+    if (done) check_finished(set, passes[0].split, task, *done, settings);
     FoldRun fold(set, target, settings, init, passes[task.permutation], task,
                  real ? &store : nullptr, progress);
     if (done) {

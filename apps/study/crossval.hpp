@@ -26,6 +26,12 @@ struct CrossvalResult {
   int64_t peak_bytes = 0;                  // the largest arena of a fold
 };
 
+/// Whether these settings fit the set, before anything is written: splits (inner and permuted ones
+/// too), inputs, fused numbers, the network and the weights it starts from.
+/// Errors: Error that says what does not fit.
+void check_crossval(const data::Dataset& set, const Target& target,
+                    const CrossvalSettings& settings, const models::Checkpoint* init);
+
 /// Images that all networks of a cross-validation are trained on, for progress.
 int64_t crossval_work(const data::Dataset& set, const Target& target,
                       const CrossvalSettings& settings);

@@ -112,13 +112,49 @@ std::vector<int32_t> slices_of(const data::Dataset& set, const std::vector<int32
   return slices;
 }
 
+// Every class is trained on; the score of two classes is an AUC, and needs both.
+void check_classes(const data::Dataset& set, const Task& task) {
+  const auto check = [&](const std::vector<int32_t>& slices, const char* part) {
+    std::vector<char> there(task.classes.size(), 0);
+    for (const int32_t n : slices) there[task.slice_labels[n]] = 1;
+    for (size_t c = 0; c < there.size(); ++c) {
+      if (there[c]) continue;
+      throw Error(concat_text(set.name, ": no ", part, " slice is of class \"", task.classes[c],
+                              "\"; try another --holdout or --seed"));
+    }
+  };
+  check(task.training_slices, "training");
+  if (task.classes.size() == 2) check(task.held_out_slices, "held-out");
+}
+
 Task make_task(const data::Dataset& set, const PretrainSettings& settings) {
   Task task;
   label_slices(set, settings, task);
   hold_out(set, settings, task);
   task.training_slices = slices_of(set, task.training);
   task.held_out_slices = slices_of(set, task.held_out);
+  check_classes(set, task);
   return task;
+}
+
+// `set`, `settings` and `task` outlive it.
+Problem make_problem(const data::Dataset& set, const PretrainSettings& settings, const Task& task) {
+  Problem problem;
+  problem.set = &set;
+  problem.classes = task.classes;
+  problem.labels = task.slice_labels;
+  problem.steps_per_epoch = data::batches_per_epoch(
+      static_cast<int64_t>(task.training_slices.size()), settings.train.batch);
+  const data::SamplerOptions sampling{.batch = settings.train.batch,
+                                      .balance_classes = settings.train.balance_classes,
+                                      .random = {.seed = settings.train.seed}};
+  problem.draws = [&set, &task, sampling](int epoch) {
+    std::vector<int32_t> draws =
+        data::epoch_draws_by_slice(set, task.training_slices, task.slice_labels, sampling, epoch);
+    data::check_fold_slices(set, task.held_out, draws, concat_text("the draws of epoch ", epoch));
+    return draws;
+  };
+  return problem;
 }
 
 struct HeldOutScore {
@@ -199,6 +235,13 @@ void check_settings(const PretrainSettings& s) {
   if (!s.train.init.empty()) throw Error("pretrain: --init is for crossval");
 }
 
+void check_pretrain(const data::Dataset& set, const PretrainSettings& settings) {
+  check_settings(settings);
+  const Task task = make_task(set, settings);
+  const std::unique_ptr<Stream> stream = Stream::cpu({.threads = settings.train.intra_threads});
+  Trainer(*stream, settings.train, make_problem(set, settings, task), nullptr);
+}
+
 int64_t pretrain_work(const data::Dataset& set, const PretrainSettings& settings) {
   const Task task = make_task(set, settings);
   return settings.train.epochs * settings.train.batch *
@@ -211,25 +254,8 @@ PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settin
   check_settings(settings);
   const auto start = std::chrono::steady_clock::now();
   const Task task = make_task(set, settings);
-  const RandomKey key{.seed = settings.train.seed};
-  stream.set_random(key);
-
-  Problem problem;
-  problem.set = &set;
-  problem.classes = task.classes;
-  problem.labels = task.slice_labels;
-  problem.steps_per_epoch = data::batches_per_epoch(
-      static_cast<int64_t>(task.training_slices.size()), settings.train.batch);
-  const data::SamplerOptions sampling{.batch = settings.train.batch,
-                                      .balance_classes = settings.train.balance_classes,
-                                      .random = key};
-  problem.draws = [&](int epoch) {
-    std::vector<int32_t> draws =
-        data::epoch_draws_by_slice(set, task.training_slices, task.slice_labels, sampling, epoch);
-    data::check_fold_slices(set, task.held_out, draws, concat_text("the draws of epoch ", epoch));
-    return draws;
-  };
-  Trainer trainer(stream, settings.train, problem, nullptr);
+  stream.set_random({.seed = settings.train.seed});
+  Trainer trainer(stream, settings.train, make_problem(set, settings, task), nullptr);
 
   FoldState state;
   std::vector<std::pair<std::string, Tensor>> best;

@@ -46,6 +46,9 @@ struct PretrainResult {
 PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settings, Stream& stream,
                         RunStore& store, Progress& progress);
 
+/// Whether these settings fit the set, before anything is written. Errors: as pretrain().
+void check_pretrain(const data::Dataset& set, const PretrainSettings& settings);
+
 /// Images that the training will see, for progress.
 int64_t pretrain_work(const data::Dataset& set, const PretrainSettings& settings);
 

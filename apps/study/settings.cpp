@@ -143,6 +143,9 @@ void check_settings(const TrainSettings& s) {
   }
   check_one_of("adapt", s.adapt, {"average", "repeat", "copy"});
   check_range("transferred-lr", s.transferred_lr, 0, 100);
+  if (s.init.empty() && !s.freeze.empty()) throw Error("--freeze needs --init: weights to keep");
+  if (s.init.empty() && s.freeze_batch_norm) throw Error("--freeze-batch-norm needs --init");
+  if (s.init.empty() && s.transferred_lr != 1) throw Error("--transferred-lr needs --init");
   check_range("intra-threads", s.intra_threads, 1, 1024);
 }
 
