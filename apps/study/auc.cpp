@@ -55,6 +55,28 @@ void check_scores(const Scores& scores) {
   }
 }
 
+PairedTest paired_test(const Influence& a, const Influence& b,
+                       const std::vector<int32_t>& classes) {
+  std::vector<double> difference(a.influence.size());
+  for (size_t i = 0; i < difference.size(); ++i) {
+    difference[i] = a.influence[i] - b.influence[i];
+  }
+  PairedTest test;
+  test.difference = a.auc - b.auc;
+  const std::optional<double> variance = influence_variance(difference, classes);
+  if (!variance) return test;
+  // Influences are sums of halves over the number of pairs: what is below 1e-12 is rounding.
+  const double error = *variance < 1e-24 ? 0 : std::sqrt(*variance);
+  test.standard_error = error;
+  test.interval = around(test.difference, error * error, -1, 1);
+  if (std::abs(test.difference) < 1e-12) {
+    test.p = 1;
+  } else if (error > 0) {
+    test.p = std::erfc(std::abs(test.difference) / error / std::sqrt(2.0));
+  }
+  return test;
+}
+
 }  // namespace
 
 Gathered gather(const std::vector<ScoredPatient>& rows, const std::string& name) {
@@ -197,44 +219,44 @@ PairedTest paired_delong(const Scores& a, const Scores& b) {
   GG_CHECK(a.positive == b.positive && a.stratum == b.stratum,
            "a paired test needs the same patients, classes and sites in both arms: ", a.name,
            " and ", b.name);
-  const Influence one = auc_influence(a), other = auc_influence(b);
-  std::vector<double> difference(one.influence.size());
-  for (size_t i = 0; i < difference.size(); ++i) {
-    difference[i] = one.influence[i] - other.influence[i];
-  }
-  PairedTest test;
-  test.difference = one.auc - other.auc;
-  const std::vector<int32_t> classes(a.positive.begin(), a.positive.end());
-  const std::optional<double> variance = influence_variance(difference, classes);
-  if (!variance) return test;
-  // Influences are sums of halves over the number of pairs: what is below 1e-12 is rounding.
-  const double error = *variance < 1e-24 ? 0 : std::sqrt(*variance);
-  test.standard_error = error;
-  test.interval = around(test.difference, error * error, -1, 1);
-  if (std::abs(test.difference) < 1e-12) {
-    test.p = 1;
-  } else if (error > 0) {
-    test.p = std::erfc(std::abs(test.difference) / error / std::sqrt(2.0));
-  }
-  return test;
+  return paired_test(auc_influence(a), auc_influence(b), {a.positive.begin(), a.positive.end()});
 }
 
-MacroAuc macro_auc(const Gathered& patients, bool within_site, const std::string& name) {
+Influence macro_influence(const Gathered& patients, bool within_site, const std::string& name) {
   std::vector<int> asked;
   if (patients.columns() == 1) asked = {1};
   for (int c = 0; patients.columns() > 1 && c < patients.columns(); ++c) asked.push_back(c);
-  MacroAuc out;
-  std::vector<double> influence(patients.ids.size(), 0);
   const double share = 1.0 / static_cast<double>(asked.size());
+  Influence out;
+  out.influence.assign(patients.ids.size(), 0);
+  out.repeat_auc.assign(patients.repeats.size(), 0);
   for (const int c : asked) {
     const Influence it =
         auc_influence(against_rest(patients, c, within_site, concat_text(name, ", class ", c)));
     out.auc += share * it.auc;
-    for (size_t i = 0; i < influence.size(); ++i) influence[i] += share * it.influence[i];
+    for (size_t i = 0; i < it.influence.size(); ++i) out.influence[i] += share * it.influence[i];
+    for (size_t r = 0; r < it.repeat_auc.size(); ++r) out.repeat_auc[r] += share * it.repeat_auc[r];
   }
-  const std::optional<double> variance = influence_variance(influence, patients.labels);
+  return out;
+}
+
+MacroAuc macro_auc(const Gathered& patients, bool within_site, const std::string& name) {
+  const Influence it = macro_influence(patients, within_site, name);
+  MacroAuc out;
+  out.auc = it.auc;
+  const std::optional<double> variance = influence_variance(it.influence, patients.labels);
   if (variance) out.interval = around(out.auc, *variance, 0, 1);
   return out;
+}
+
+PairedTest paired_macro(const Gathered& a, const Gathered& b, bool within_site,
+                        const std::string& name_a, const std::string& name_b) {
+  GG_CHECK(
+      a.ids == b.ids && a.labels == b.labels && a.sites == b.sites && a.columns() == b.columns(),
+      "a paired test needs the same patients, classes and sites in both arms: ", name_a, " and ",
+      name_b);
+  return paired_test(macro_influence(a, within_site, name_a),
+                     macro_influence(b, within_site, name_b), a.labels);
 }
 
 }  // namespace gliograd::study

@@ -79,11 +79,17 @@ struct PairedTest {
 /// DeLong's paired test. Errors: Error when the arms differ in patients, classes or strata.
 PairedTest paired_delong(const Scores& a, const Scores& b);
 
-/// Mean of the classes' one-against-rest AUCs (c score columns, c > 1; two classes: their one AUC).
+/// The same of the mean of all classes' one-against-rest AUCs (the macro mean; with one score
+/// column it is the AUC of class 1). Influences sum to 0 over all patients, not within each class.
+Influence macro_influence(const Gathered& patients, bool within_site, const std::string& name);
 struct MacroAuc {
   double auc = 0;
-  std::optional<Interval> interval;  // DeLong by influences, patients drawn within the c classes
+  std::optional<Interval> interval;  // 95 %, by influences, patients drawn within all classes
 };
 MacroAuc macro_auc(const Gathered& patients, bool within_site, const std::string& name);
+/// DeLong's paired test of macro means. Errors: Error when the arms differ in patients, classes or
+/// score columns.
+PairedTest paired_macro(const Gathered& a, const Gathered& b, bool within_site,
+                        const std::string& name_a, const std::string& name_b);
 
 }  // namespace gliograd::study

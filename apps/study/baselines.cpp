@@ -26,6 +26,7 @@ constexpr std::array<RawFeature, 5> kRawShape = {{{"inverse_bevr", 1},
                                                   {"extent", -1}}};
 constexpr std::array<const char*, 3> kFittedShape = {"inverse_bevr", "angular_std",
                                                      "margin_fluctuation"};
+constexpr std::array<const char*, 2> kSize = {"area", "volume"};
 
 const data::CovariateColumn* shape_column(const data::Dataset& set, const std::string& name) {
   for (const data::CovariateColumn& column : set.shape) {
@@ -174,7 +175,7 @@ void add_raw(const Study& study, std::vector<Baseline>& out) {
     }
   }
   for (const std::string& name : study.options.covariates) {
-    add(name, data::covariate_column(study.set, name).values, 1);
+    add(name, covariate_named(study.set, name).values, 1);
   }
 }
 
@@ -184,20 +185,31 @@ void add_fitted(const Study& study, std::vector<Baseline>& out) {
     out.push_back({"logistic: " + name, BaselineKind::fitted,
                    fitted_rows(study, logistic_of(study, columns))});
   };
-  FeatureColumns shape;
-  for (const char* name : kFittedShape) {
-    if (const auto* column = shape_column(study.set, name)) shape.push_back(column->values);
-  }
+  const auto shape_of = [&](const auto& names) {
+    FeatureColumns columns;
+    for (const char* name : names) {
+      if (const auto* column = shape_column(study.set, name)) columns.push_back(column->values);
+    }
+    return columns;
+  };
+  const FeatureColumns shape = shape_of(kFittedShape), size = shape_of(kSize),
+                       ratio = shape_of(std::array<const char*, 1>{kFittedShape[0]});
   add("shape", shape);
-  FeatureColumns all = shape;
-  std::string names = "shape";
+  add("size", size);
+  FeatureColumns covariates;
+  std::string names;
   for (const std::string& name : study.options.covariates) {
-    const FeatureColumns own = {data::covariate_column(study.set, name).values};
+    const FeatureColumns own = {covariate_named(study.set, name).values};
     add(name, own);
-    append(all, own);
+    append(covariates, own);
     names += " + " + name;
   }
-  if (!shape.empty() && all.size() > shape.size()) add(names, all);
+  for (const auto& [name, columns] : {std::make_pair("inverse_bevr", ratio), {"shape", shape}}) {
+    if (columns.empty() || covariates.empty()) continue;
+    FeatureColumns joined = columns;
+    append(joined, covariates);
+    add(name + names, joined);
+  }
 }
 
 void add_shortcuts(const Study& study, std::vector<Baseline>& out) {
@@ -240,12 +252,25 @@ const char* name_of(BaselineKind kind) {
   return "";
 }
 
-std::vector<std::string> age_columns(const data::Dataset& set) {
-  std::vector<std::string> names;
+const data::CovariateColumn& covariate_named(const data::Dataset& set, const std::string& name) {
+  const data::CovariateColumn* found = nullptr;
+  int matches = 0;
   for (const data::CovariateColumn& column : set.covariates) {
-    if (column.name == "age" || column.name.rfind("age_", 0) == 0) names.push_back(column.name);
+    if (column.name == name) return column;
+    if (column.name.rfind(name + "_", 0) != 0) continue;
+    found = &column;
+    ++matches;
   }
-  return names;
+  return matches == 1 ? *found : data::covariate_column(set, name);  // the latter throws
+}
+
+std::vector<std::string> age_columns(const data::Dataset& set) {
+  try {
+    covariate_named(set, "age");
+  } catch (const Error&) {
+    return {};
+  }
+  return {"age"};
 }
 
 FeatureColumns sequence_columns(const data::Dataset& set) {

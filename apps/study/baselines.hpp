@@ -30,20 +30,24 @@ struct Baseline {
 };
 
 struct BaselineOptions {
-  std::vector<std::string> covariates = {};  // names of covariate columns, e.g. age
+  std::vector<std::string> covariates = {};  // as covariate_named takes them, e.g. age
   LogisticOptions logistic = {};
 };
 
 /// Raw (two classes only, since a sign is needed): inverse_bevr, angular_std, margin_fluctuation,
 /// area and each covariate, more of it speaking for class 1, and extent, less of it.
-/// Fitted: shape (inverse_bevr, angular_std, margin_fluctuation), each covariate, and shape with
-/// all covariates. Shortcuts: site, sequences, slice count, background, intensity scale, and all of
-/// them together. What the set does not have (masks, sites, sequences that all have) is left out.
-/// Errors: Error for an unknown covariate, or a split that was made for another set.
+/// Fitted: shape (inverse_bevr, angular_std, margin_fluctuation), size (area, volume), each
+/// covariate, and inverse_bevr and shape with all covariates. Shortcuts: site, sequences, slice
+/// count, background, intensity scale, and all of them together. What the set does not have (masks,
+/// sites, sequences that all have) is left out. Errors: Error for an unknown covariate, or a split
+/// that was made for another set.
 std::vector<Baseline> baselines(const data::Dataset& set, const Target& target,
                                 const data::Split& split, const BaselineOptions& options = {});
 
-/// Covariates of the set that are an age: "age" or beginning with "age_".
+/// The covariate column of this name, or the only one whose name begins with it and an underscore
+/// ("age" finds age_at_initial_pathologic). Errors: Error that lists the names that exist.
+const data::CovariateColumn& covariate_named(const data::Dataset& set, const std::string& name);
+/// {"age"} where covariate_named finds one, else nothing.
 std::vector<std::string> age_columns(const data::Dataset& set);
 
 /// The shortcut features, NaN where a patient has none; exposed for tests.

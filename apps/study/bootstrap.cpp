@@ -184,8 +184,8 @@ Interval paired_bootstrap_interval(const Scores& a, const Scores& b,
   return percentile_interval(differences);
 }
 
-Interval macro_bootstrap_interval(const Gathered& patients, bool within_site,
-                                  const std::string& name, const BootstrapOptions& options) {
+std::vector<double> macro_bootstrap_aucs(const Gathered& patients, bool within_site,
+                                         const std::string& name, const BootstrapOptions& options) {
   GG_CHECK(options.draws >= 1, "bootstrap: draws must be at least 1; got ", options.draws);
   macro_auc(patients, within_site, name);  // refuses what has no AUC
   std::vector<SortedScores> sorted;
@@ -202,7 +202,12 @@ Interval macro_bootstrap_interval(const Gathered& patients, bool within_site,
     if (!std::isnan(sum)) aucs.push_back(sum / static_cast<double>(sorted.size()));
   }
   if (aucs.empty()) throw Error(concat_text(name, ": no resample has an AUC in every class"));
-  return percentile_interval(aucs);
+  return aucs;
+}
+
+Interval macro_bootstrap_interval(const Gathered& patients, bool within_site,
+                                  const std::string& name, const BootstrapOptions& options) {
+  return percentile_interval(macro_bootstrap_aucs(patients, within_site, name, options));
 }
 
 std::vector<RocPoint> roc_band(const Scores& scores, const BootstrapOptions& options, int grid) {

@@ -62,7 +62,9 @@ Interval bootstrap_interval(const Scores& scores, const BootstrapOptions& option
 /// Of the difference, a minus b. Errors: Error when the arms differ in patients, classes or strata.
 Interval paired_bootstrap_interval(const Scores& a, const Scores& b,
                                    const BootstrapOptions& options = {});
-/// Of the macro mean; patients drawn within all classes.
+/// Of the macro mean (macro_influence); patients drawn within all classes.
+std::vector<double> macro_bootstrap_aucs(const Gathered& patients, bool within_site,
+                                         const std::string& name, const BootstrapOptions& options);
 Interval macro_bootstrap_interval(const Gathered& patients, bool within_site,
                                   const std::string& name, const BootstrapOptions& options = {});
 

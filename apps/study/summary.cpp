@@ -12,17 +12,6 @@ int patients_of_class(const Gathered& patients, int label) {
   return static_cast<int>(std::count(patients.labels.begin(), patients.labels.end(), label));
 }
 
-// Macro AUC of every repeat alone.
-std::vector<double> macro_by_repeat(const Gathered& patients, bool within_site,
-                                    const std::string& name) {
-  std::vector<double> aucs(patients.repeats.size(), 0);
-  for (int c = 0; c < patients.columns(); ++c) {
-    const Influence it = auc_influence(against_rest(patients, c, within_site, name));
-    for (size_t r = 0; r < aucs.size(); ++r) aucs[r] += it.repeat_auc[r] / patients.columns();
-  }
-  return aucs;
-}
-
 }  // namespace
 
 Metrics summarize(const std::vector<ScoredPatient>& rows, const std::string& name,
@@ -53,7 +42,7 @@ Metrics summarize(const std::vector<ScoredPatient>& rows, const std::string& nam
   metrics.auc = macro.auc;
   metrics.ci = macro.interval;
   metrics.bootstrap = macro_bootstrap_interval(patients, within, name, options.bootstrap);
-  metrics.repeats = spread_of(macro_by_repeat(patients, within, name));
+  metrics.repeats = spread_of(macro_influence(patients, within, name).repeat_auc);
   for (int c = 0; c < patients.columns(); ++c) {
     ClassMetrics one;
     const auto index = static_cast<size_t>(c);

@@ -140,6 +140,7 @@ TEST_CASE("baselines: a planted signal is found, with the sign fixed beforehand"
   CHECK(auc_of(named(all, "extent")) == 1);
   CHECK(auc_of(named(all, "logistic: shape")) == 1);
   CHECK(auc_of(named(all, "logistic: shape + age")) == 1);
+  CHECK(auc_of(named(all, "logistic: inverse_bevr + age")) == 1);
   CHECK(named(all, "logistic: age").rows.size() == 72);  // imputed
   CHECK(named(all, "age").rows.size() == 2 * 28);        // raw: those who have one
   // A sign the other way round is not mended.
@@ -222,6 +223,19 @@ TEST_CASE("baselines: shortcuts appear where patients differ in them") {
                  "no covariate column \"height\""));
 }
 
+TEST_CASE("baselines: a covariate is found by its name or the beginning of it") {
+  Cohort c = cohort();
+  CHECK(age_columns(c.set).empty());
+  c.set.covariates = {{"age_at_initial_pathologic", std::vector<double>(36, 1)},
+                      {"agent", std::vector<double>(36, 2)}};
+  CHECK(covariate_named(c.set, "age").name == "age_at_initial_pathologic");
+  CHECK(age_columns(c.set) == std::vector<std::string>{"age"});
+  c.set.covariates.push_back({"age_at_death", std::vector<double>(36, 3)});
+  CHECK(contains(error_of([&] { covariate_named(c.set, "age"); }), "age_at_death"));
+  c.set.covariates.push_back({"age", std::vector<double>(36, 4)});
+  CHECK(covariate_named(c.set, "age").name == "age");
+}
+
 TEST_CASE("baselines: several classes have one score each, and no raw rows") {
   const uint64_t seed = test::fresh_seed();
   INFO("seed ", seed);
@@ -230,7 +244,7 @@ TEST_CASE("baselines: several classes have one score each, and no raw rows") {
   add_random_columns(c.set, random);
   const auto all = baselines(c.set, c.target, split_of(c, data::SplitKind::stratified, 3),
                              {.covariates = {"age"}});
-  CHECK(all.size() == 4);  // shape, age, both, site; the other shortcuts are constant
+  CHECK(all.size() == 6);  // shape, size, age, with age, site; other shortcuts are constant
   for (const Baseline& baseline : all) {
     CHECK(baseline.kind != BaselineKind::raw);
     for (const ScoredPatient& row : baseline.rows) {
