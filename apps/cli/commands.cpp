@@ -15,6 +15,8 @@ void add_commands(CLI::App& app) {
   add_augment(app);
   add_crossval(app);
   add_pretrain(app);
+  add_stats(app);
+  add_baselines(app);
   add_report(app);
   add_doctor(app);
   add_decode_worker(app);

@@ -15,6 +15,8 @@ void add_phantom(CLI::App& app);
 void add_augment(CLI::App& app);
 void add_crossval(CLI::App& app);
 void add_report(CLI::App& app);
+void add_stats(CLI::App& app);
+void add_baselines(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_prepare(CLI::App& app);
 void add_decode_worker(CLI::App& app);
