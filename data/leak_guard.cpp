@@ -12,7 +12,7 @@ namespace {
 
 /// Upper case, one kind of separator, no blanks at the ends; a TCGA name without date and sample.
 std::string normalized(const std::string& name) {
-  const std::string identity = canonical_identity(name);
+  std::string identity = canonical_identity(name);
   if (identity != kUnknownIdentity) return identity;
   std::string text;
   for (const char c : name) {

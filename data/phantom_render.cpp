@@ -251,15 +251,16 @@ void scan(const Look& look, int c, const std::vector<float>& plane, int64_t size
                     .epoch = slice,
                     .purpose = kernels::Purpose::phantom})));
     for (int64_t j = i; j < std::min(i + 4, size * size); ++j) {
-      const float y = 2 * (static_cast<float>(j / size) + 0.5F) / static_cast<float>(size) - 1;
-      const float x = 2 * (static_cast<float>(j % size) + 0.5F) / static_cast<float>(size) - 1;
+      const int64_t row = j / size, column = j % size;
+      const float y = 2 * (static_cast<float>(row) + 0.5F) / static_cast<float>(size) - 1;
+      const float x = 2 * (static_cast<float>(column) + 0.5F) / static_cast<float>(size) - 1;
       const float coil =
           portable_exp(k[0] * x + k[1] * y + k[2] * x * x + k[3] * y * y + k[4] * x * y);
       const float clean =
           portable_pow(std::max(0.0F, plane[j]) * coil, look.gamma[c]) * look.gain[c];
       const float seen = std::fabs(clean + look.noise[c] * noise.value[j - i]);
       const float level = std::clamp(235 * seen, 0.0F, 255.0F);
-      pixels[j * 3 + c] = static_cast<uint8_t>(level + 0.5F);
+      pixels[j * 3 + c] = static_cast<uint8_t>(kernels::floor_to_int(level + 0.5F));
     }
   }
 }
@@ -291,8 +292,9 @@ std::vector<PhantomSlice> phantom_slices(const PhantomOptions& options,
     std::array<std::vector<float>, 3> planes;
     for (auto& plane : planes) plane.resize(size * size);
     for (int64_t i = 0; i < size * size; ++i) {
-      const float py = (static_cast<float>(i / size) + 0.5F) * pixel - 1 - look.head_y;
-      const float px = (static_cast<float>(i % size) + 0.5F) * pixel - 1 - look.head_x;
+      const int64_t row = i / size, column = i % size;
+      const float py = (static_cast<float>(row) + 0.5F) * pixel - 1 - look.head_y;
+      const float px = (static_cast<float>(column) + 0.5F) * pixel - 1 - look.head_x;
       const float x = (look.turn_cosine * px + look.turn_sine * py) / (look.wide * shrink);
       const float y = (-look.turn_sine * px + look.turn_cosine * py) / (look.tall * shrink);
       const float r = square_root(x * x + y * y);

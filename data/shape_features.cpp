@@ -218,8 +218,9 @@ MarginShape margin_shape(const Plane& mask) {
   double cy = 0, cx = 0, n = 0;
   for (int64_t i = 0; i < part.height * part.width; ++i) {
     if (part.pixels[i] == 0) continue;
-    cy += static_cast<double>(i / part.width);
-    cx += static_cast<double>(i % part.width);
+    const int64_t y = i / part.width, x = i % part.width;
+    cy += static_cast<double>(y);
+    cx += static_cast<double>(x);
     n += 1;
   }
   cy /= n, cx /= n;

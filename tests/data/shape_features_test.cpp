@@ -121,9 +121,8 @@ TEST_CASE("shape: the corners that are kept give the ellipsoid of all corners") 
       if (grid[i] == 0) continue;
       voxels += 1;
       for (int c = 0; c < 8; ++c) {
-        corners.push_back({static_cast<double>(i / 99 + (c & 1)),
-                           static_cast<double>(i / 11 % 9 + (c >> 1 & 1)),
-                           static_cast<double>(i % 11 + (c >> 2))});
+        const int64_t z = i / 99 + (c & 1), y = i / 11 % 9 + (c >> 1 & 1), x = i % 11 + (c >> 2);
+        corners.push_back({static_cast<double>(z), static_cast<double>(y), static_cast<double>(x)});
       }
     }
     const double expected = voxels / enclosing_ellipsoid_volume(corners);
