@@ -8,6 +8,7 @@
 // The set is noise; no path's work depends on what it holds. CPU time is that of all threads: on a
 // machine with other work it says more than wall time does.
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <ctime>
@@ -54,13 +55,10 @@ struct Options {
 };
 
 int whole_number(const std::string& name, const std::string& text, int low, int high) {
-  size_t used = 0;
-  int value = low - 1;
-  try {
-    value = std::stoi(text, &used);
-  } catch (const std::exception&) {
-  }
-  if (used != text.size() || value < low || value > high) {
+  int value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, failure] = std::from_chars(text.data(), end, value);
+  if (failure != std::errc() || stop != end || value < low || value > high) {
     throw Error(concat_text(name, " must be ", low, " to ", high, "; got \"", text, '"'));
   }
   return value;
