@@ -7,6 +7,7 @@
 
 #include "apps/cli/facts.hpp"
 #include "apps/cli/leak_check.hpp"
+#include "apps/cli/looks.hpp"
 #include "apps/cli/metrics_json.hpp"
 #include "apps/cli/run_folder.hpp"
 #include "apps/cli/train_options.hpp"
@@ -96,8 +97,9 @@ void run_crossval(const CrossvalOptions& options) {
   study::check_crossval(set, target, settings, init ? &*init : nullptr);
   check_ledger(options.ledger, options.data);
   const std::vector<study::NamedSetting> named = study::named_settings(settings);
-  RunFolder folder(options.out, named, run_facts(set, options.data, init ? &*init : nullptr),
-                   options.allow_other_machine);
+  RunFacts facts = run_facts(set, options.data, init ? &*init : nullptr);
+  facts.run.emplace_back("ledger", ledger_path(options.ledger, options.data));
+  RunFolder folder(options.out, named, facts, options.allow_other_machine);
   study::Progress progress("crossval", study::crossval_work(set, target, settings), "images",
                            !options.no_progress);
   const study::CrossvalResult result =

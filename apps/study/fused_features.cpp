@@ -3,32 +3,18 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/study/baselines.hpp"
 #include "engine/core/error.hpp"
 
 namespace gliograd::study {
 namespace {
-
-// The column of this name, or the only one that begins with it ("age": age_at_diagnosis).
-const data::CovariateColumn& covariate_starting(const data::Dataset& set, const std::string& name) {
-  const data::CovariateColumn* only = nullptr;
-  for (const data::CovariateColumn& column : set.covariates) {
-    if (column.name == name) return column;
-    if (column.name.rfind(name + "_", 0) != 0) continue;
-    if (only != nullptr) {
-      throw Error(
-          concat_text(set.name, ": \"", name, "\" may mean ", only->name, " or ", column.name));
-    }
-    only = &column;
-  }
-  return only != nullptr ? *only : data::covariate_column(set, name);  // which lists the known ones
-}
 
 std::vector<const data::CovariateColumn*> columns_named(const data::Dataset& set,
                                                         const std::vector<std::string>& names) {
   std::vector<const data::CovariateColumn*> columns;
   for (const std::string& name : names) {
     if (name != "shape") {
-      columns.push_back(&covariate_starting(set, name));
+      columns.push_back(&covariate_named(set, name));
       continue;
     }
     for (const char* feature : {"inverse_bevr", "angular_std", "margin_fluctuation"}) {

@@ -260,7 +260,8 @@ void use_ledger(const ReportOptions& options, ReportData& report) {
   std::string path = options.ledger;
   if (path.empty()) {
     const std::string data = options.data.empty() ? setting(report, "run.data") : options.data;
-    if (!data.empty()) path = (fs::path(data).parent_path() / "looks.csv").string();
+    path = setting(report, "run.ledger");
+    if (path.empty() && !data.empty()) path = (fs::path(data).parent_path() / "looks.csv").string();
   }
   if (path.empty() || !fs::exists(path)) {
     if (!options.ledger.empty()) throw Error(concat_text(path, ": no such file"));
