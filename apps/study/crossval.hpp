@@ -1,11 +1,11 @@
 // Cross-validation by patient: which networks are trained on whom, several folds side by side, and
-// what comes out of fold. Reading order: crossval() hands out folds to threads; run_fold() trains
-// the inner networks (where --select asks for them), chooses the number of epochs, trains the outer
-// one and scores the test patients.
+// what comes out of fold. crossval() hands out folds to threads; fold_run.hpp says what one fold
+// does.
 #pragma once
 #include <map>
 #include <vector>
 
+#include "apps/study/fold_run.hpp"
 #include "apps/study/predictions.hpp"
 #include "apps/study/progress.hpp"
 #include "apps/study/run_store.hpp"
@@ -43,8 +43,5 @@ int64_t crossval_work(const data::Dataset& set, const Target& target,
 CrossvalResult crossval(const data::Dataset& set, const Target& target,
                         const CrossvalSettings& settings, const models::Checkpoint* init,
                         RunStore& store, Progress& progress);
-
-/// AUC of one against the rest, or the macro mean of all classes.
-double pooled_auc(const std::vector<ScoredPatient>& rows, int classes);
 
 }  // namespace gliograd::study
