@@ -23,7 +23,8 @@ prepare() {  # prepare KIND FOLDER FILE
 pretrain() {  # pretrain NAME OPTION...
   local name=$1
   shift
-  [ -e "$work/$name/model.h5" ] || gliograd pretrain --out "$work/$name" --mask none --preset full "$@"
+  [ -e "$work/$name/model.h5" ] || gliograd pretrain --out "$work/$name" \
+    --mask none --preset full --intra-threads 1 "$@"
   keep "$work/$name" "pretrain-$name" metrics.json history.csv config.toml
 }
 

@@ -24,7 +24,7 @@ std::string prepared(const test::TempDir& folder) {
   set.labels = {column};
   set.shape = {ratio};
   set.covariates = {age};
-  const std::string path = folder / "set.h5";
+  std::string path = folder / "set.h5";
   data::write_prepared(set, path, {});
   return path;
 }
