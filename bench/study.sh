@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The study of docs/plan.md: prepares the sets, pretrains, runs every arm for the seeds asked for, one seed
-# of every arm first, and keeps what is small of each finished run under docs/results/ARM-seed-S/.
+# of every arm first, and keeps what is small of each finished run under docs/results/ARM-S/.
 # A run that was stopped is taken up; a finished one is not run again.
 # Usage: GLIOGRAD_DATA=FOLDER bench/study.sh WORK_FOLDER [SEED...]        (default: seeds 1 2 3)
 set -euo pipefail
@@ -38,7 +38,7 @@ keep() {  # keep RUN NAME FILE...
 }
 
 arm() {  # arm NAME SEED OPTION...
-  local run=$work/$1-seed-$2 name=$1-seed-$2 seed=$2
+  local run=$work/$1-$2 name=$1-$2 seed=$2
   shift 2
   if [ ! -e "$run/metrics.json" ]; then
     gliograd crossval --data "$work/lgg.h5" --target "$target" --out "$run" --ledger "$ledger" \

@@ -53,7 +53,7 @@ const Tensor& tensor_named(const models::Checkpoint& checkpoint, const std::stri
 std::string refused_init(const TempDir& folder, const std::string& data, const std::string& init,
                          std::vector<std::string> more = {}) {
   more.insert(more.end(), {"--init", init});
-  const std::string line = refusal_of(crossval(data, folder / "run", more));
+  std::string line = refusal_of(crossval(data, folder / "run", more));
   CHECK(!std::filesystem::exists(folder / "run"));
   return line;
 }
@@ -238,7 +238,7 @@ TEST_CASE("transfer: damaged and foreign checkpoints are refused by name") {
   const std::string whole = read_file(from.model), path = folder / "init.h5";
   const auto line_for = [&](const std::string& bytes) {
     write_file(path, bytes);
-    const std::string line = refused_init(folder, from.lgg, path);
+    std::string line = refused_init(folder, from.lgg, path);
     INFO(line);
     CHECK(contains(line, path));
     return line;

@@ -136,7 +136,7 @@ std::map<std::string, std::string> results_of(const std::string& folder) {
         last == "config.toml") {
       continue;
     }
-    contents[name] = read_file(folder + "/" + name);
+    contents[name] = read_file((std::filesystem::path(folder) / name).string());
   }
   return contents;
 }
