@@ -39,7 +39,7 @@ int64_t crossval_work(const data::Dataset& set, const Target& target,
 /// Runs (or takes up) a cross-validation. `init`, where given, is a checkpoint to start from, whose
 /// patients the leak guard has been shown already. A stop by Ctrl-C leaves the store resumable and
 /// throws Interrupted.
-/// Errors: Error for settings that do not fit the set; whatever a fold throws, with its number.
+/// Errors: Error for settings that do not fit the set; whatever a fold throws.
 CrossvalResult crossval(const data::Dataset& set, const Target& target,
                         const CrossvalSettings& settings, const models::Checkpoint* init,
                         RunStore& store, Progress& progress);
