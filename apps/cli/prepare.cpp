@@ -34,10 +34,6 @@ data::CropOptions crop_options(const PrepareOptions& options) {
   crop.size = options.size;
   crop.margin = options.margin;
   crop.tumor_only = options.slices == "tumor";
-  if (!crop.tumor_only && crop.crop != data::Crop::none) {
-    throw Error("--slices all needs --crop none: without a mask there is no place for a " +
-                options.crop);
-  }
   return crop;
 }
 
@@ -219,7 +215,10 @@ void add_crop(CLI::App& command, PrepareOptions& options) {
                   "window: around the tumor at native scale; box: the tumor's box scaled; none: "
                   "whole slices")
       ->check(CLI::IsMember({"window", "box", "none"}));
-  command.add_option("--slices", options.slices, "tumor: those with tumor; all (with --crop none)")
+  command
+      .add_option(
+          "--slices", options.slices,
+          "tumor: those with tumor; all: a slice without is cut where the nearest one with is")
       ->check(CLI::IsMember({"tumor", "all"}));
   command.add_option("--size", options.size, "pixels a side of the window or scaled box")
       ->check(CLI::Range(8, 4096));

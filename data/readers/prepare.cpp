@@ -111,6 +111,21 @@ void check_slices(const std::string& id, const std::vector<WholeSlice>& slices) 
   }
 }
 
+/// The mask's facts of the slice with tumor whose number is nearest to that of slice i, the lower
+/// one of two; nullptr where no slice has tumor.
+const MaskFacts* nearest_with_tumor(const std::vector<WholeSlice>& slices,
+                                    const std::vector<MaskFacts>& facts, size_t i) {
+  const MaskFacts* nearest = nullptr;
+  int64_t least = 0;
+  for (size_t k = 0; k < slices.size(); ++k) {
+    const int64_t distance = std::abs(int64_t{slices[k].number} - slices[i].number);
+    if (facts[k].area == 0 || (nearest != nullptr && distance >= least)) continue;
+    nearest = &facts[k];
+    least = distance;
+  }
+  return nearest;
+}
+
 }  // namespace
 
 void scale_square(const WholeSlice& slice, int64_t channels, double row, double column, double side,
@@ -190,15 +205,23 @@ PreparedPatient prepare_patient(const Patient& patient, std::vector<WholeSlice> 
   PreparedPatient out;
   out.patient = patient;
   if (has_masks) out.shape = shape_features(stack_of(slices));
+  std::vector<MaskFacts> all;
+  for (const WholeSlice& slice : slices) all.push_back(facts_of(slice));
   std::vector<MaskFacts> facts;
+  std::vector<MaskFacts> places;  // whose centroid or box says where the slice is cut
   std::vector<ScaleSlice> kept;
   std::vector<FingerprintSlice> seen;
   std::vector<const WholeSlice*> sources;
-  for (const WholeSlice& slice : slices) {
-    const MaskFacts fact = facts_of(slice);
-    const bool needed = options.tumor_only || options.crop != Crop::none;
-    if (needed && fact.area == 0) continue;
-    facts.push_back(fact);
+  for (size_t i = 0; i < slices.size(); ++i) {
+    const WholeSlice& slice = slices[i];
+    const MaskFacts* place = &all[i];
+    if (all[i].area == 0 && options.tumor_only) continue;
+    if (all[i].area == 0 && options.crop != Crop::none) {
+      place = nearest_with_tumor(slices, all, i);
+      if (place == nullptr) return out;  // no tumor in any slice: no place to cut
+    }
+    facts.push_back(all[i]);
+    places.push_back(*place);
     sources.push_back(&slice);
     kept.push_back({slice.pixels.data(), slice.height * slice.width});
     seen.push_back({slice.pixels.data(), slice.height, slice.width, channels,
@@ -217,7 +240,8 @@ PreparedPatient prepare_patient(const Patient& patient, std::vector<WholeSlice> 
     record.number = sources[i]->number;
     record.area = static_cast<int32_t>(facts[i].area);
     record.box = facts[i].box;
-    cut(*sources[i], facts[i], channels, options, record, out.images.data() + i * pixels * channels,
+    cut(*sources[i], places[i], channels, options, record,
+        out.images.data() + i * pixels * channels,
         has_masks ? out.masks.data() + i * pixels : nullptr);
     out.slices.push_back(record);
   }

@@ -23,9 +23,11 @@ Crop crop_of(const std::string& name);
 
 struct CropOptions {
   Crop crop = Crop::window;
-  int64_t size = 128;      // pixels a side of what is kept; without meaning for Crop::none
-  double margin = 0.1;     // for box: on each side, as a share of the box's longer side
-  bool tumor_only = true;  // only slices whose mask is not empty; needed for window and box
+  int64_t size = 128;   // pixels a side of what is kept; without meaning for Crop::none
+  double margin = 0.1;  // for box: on each side, as a share of the box's longer side
+  // Only slices whose mask is not empty. Otherwise window and box cut a slice without tumor where
+  // the patient's nearest slice with tumor is cut, so that the place does not tell the two apart.
+  bool tumor_only = true;
 };
 
 /// One slice of the source, 8 bit.

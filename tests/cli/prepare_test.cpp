@@ -71,8 +71,6 @@ TEST_CASE("prepare: bad input exits 2 with one line, and nothing stands under th
     CHECK(fs::is_empty(out.path()));
   };
   refused({"lgg", folder.path() + "/none", "--out", file}, "/none: No such file or directory");
-  refused({"lgg", folder.path(), "--out", file, "--slices", "all"},
-          "--slices all needs --crop none");
   refused({"lgg", folder.path(), "--out", file, "--covariate", "none"}, "no column \"none\"");
   refused({"lgg", folder.path(), "--out", out.path().string()}, "is a folder");
   refused({"lgg", folder.path(), "--out", out / "none/a.h5"}, "No such file or directory");

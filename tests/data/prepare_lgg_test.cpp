@@ -155,6 +155,37 @@ TEST_CASE("prepare lgg: whole slices, all of them") {
   CHECK(std::equal(set.image(2), set.image(3), LggFolder::pixels(0, 5).data()));
 }
 
+TEST_CASE("prepare lgg: of all slices, one without tumor is cut where the nearest one with is") {
+  const LggFolder folder(2, 3, 4);
+  LggOptions options;
+  options.crop = {.crop = Crop::window, .size = 16, .tumor_only = false};
+  const std::vector<uint8_t> elsewhere = LggFolder::mask_pixels(1, 5);
+  write_tiff(folder.mask(0, 5), elsewhere.data(), kHeight, kWidth, 1);
+  const Dataset set = prepare_lgg(folder.path(), options).set;
+  CHECK(set.slices_count == 6);
+  const Slice &before = set.slices[0], &blank = set.slices[1], &after = set.slices[2];
+  CHECK(blank.number == 4);
+  CHECK(blank.area == 0);
+  CHECK(blank.box == std::array<int32_t, 4>{});
+  CHECK(before.origin != after.origin);
+  CHECK(blank.origin == before.origin);  // slices 3 and 5 are equally near: the lower one
+  CHECK(std::count(set.mask(1), set.mask(1) + 16 * 16, 0) == 16 * 16);
+  const std::vector<uint8_t> pixels = LggFolder::pixels(0, 4);
+  const auto [row, column] = blank.origin;
+  for (int y = 0; y < 16; ++y) {
+    const auto first = pixels.begin() + ((row + y) * kWidth + column) * 3;
+    CHECK(std::equal(first, first + 16 * 3, set.image(1) + y * 16 * 3));
+  }
+  // Without any tumor there is no place to cut: the patient is left out, and it is said.
+  for (const int number : {3, 5}) {
+    const std::vector<uint8_t> none(kHeight * kWidth, 0);
+    write_tiff(folder.mask(0, number), none.data(), kHeight, kWidth, 1);
+  }
+  const Prepared prepared = prepare_lgg(folder.path(), options);
+  CHECK(prepared.set.patient_count() == 1);
+  CHECK(prepared.notes.size() == 1);
+}
+
 TEST_CASE("prepare lgg: the same set for any number of threads, another digest for another input") {
   const LggFolder folder(4, 2);
   const Dataset one = prepare(folder, 16, 1).set, four = prepare(folder, 16, 4).set;
