@@ -2,7 +2,8 @@
 # The study of docs/plan.md: prepares the sets, pretrains, runs every arm for the seeds asked for, one seed
 # of every arm first, and keeps what is small of each finished run under docs/results/ARM-S/.
 # A run that was stopped is taken up; a finished one is not run again.
-# Usage: GLIOGRAD_DATA=FOLDER bench/study.sh WORK_FOLDER [SEED...]        (default: seeds 1 2 3)
+# Usage: GLIOGRAD_DATA=FOLDER [ARMS='NAME...'] bench/study.sh WORK_FOLDER [SEED...]
+# (default: every arm, seeds 1 2 3)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=${1:?usage: bench/study.sh WORK_FOLDER [SEED...]}
@@ -16,15 +17,16 @@ mkdir -p "$work"
 
 gliograd() { "${GLIOGRAD_BIN:-$root/build/release/gliograd}" "$@"; }
 
-prepare() {  # prepare KIND FOLDER FILE
-  [ -e "$work/$3" ] || gliograd prepare "$1" "$data/$2" --out "$work/$3"
+prepare() {  # prepare KIND FOLDER FILE [OPTION...]
+  local file=$work/$3
+  [ -e "$file" ] || gliograd prepare "$1" "$data/$2" --out "$file" "${@:4}"
 }
 
 pretrain() {  # pretrain NAME OPTION...
   local name=$1
   shift
   [ -e "$work/$name/model.h5" ] || gliograd pretrain --out "$work/$name" \
-    --mask none --preset full --intra-threads 1 "$@"
+    --mask none --epochs 60 --batch 16 --dropout 0 --intra-threads 1 "$@"
   keep "$work/$name" "pretrain-$name" metrics.json history.csv config.toml
 }
 
@@ -34,24 +36,29 @@ keep() {  # keep RUN NAME FILE...
   mkdir -p "$kept"
   for file in "$@"; do cp "$run/$file" "$kept/$file"; done
   # A path of one machine says nothing on another.
-  sed -i -E "s#^(data|init|command) = '.*/#\\1 = '#" "$kept/config.toml"
+  sed -i -E "s#^(data|init|command|ledger) = '.*/#\\1 = '#" "$kept/config.toml"
 }
 
 arm() {  # arm NAME SEED OPTION...
   local run=$work/$1-$2 name=$1-$2 seed=$2
+  [ -z "${ARMS:-}" ] || [[ " $ARMS " == *" $1 "* ]] || return 0
   shift 2
   if [ ! -e "$run/metrics.json" ]; then
     gliograd crossval --data "$work/lgg.h5" --target "$target" --out "$run" --ledger "$ledger" \
       --seed "$seed" "$@"
+    sed -i "s#,$work/#,#" "$ledger"
   fi
   keep "$run" "$name" config.toml folds.csv predictions.csv metrics.json
 }
 
 prepare lgg lgg lgg.h5
-prepare gbm gbm gbm.h5
+prepare gbm gbm gbm.h5 --crop window --slices all
 prepare images natural photographs.h5
-pretrain glioblastoma --data "$work/gbm.h5" --task tumor --holdout-from source=tcga_gbm --window 176
-pretrain photographs --data "$work/photographs.h5" --task category --window 128
+wants() { [ -z "${ARMS:-}" ] || [[ "$ARMS" == *"-$1"* ]]; }
+! wants glioblastoma || pretrain glioblastoma --data "$work/gbm.h5" --task tumor \
+  --holdout-from source=tcga_gbm --window 80 --preset full
+! wants photographs || pretrain photographs --data "$work/photographs.h5" --task category \
+  --window 128 --preset light
 from_glioblastoma=(--init "$work/glioblastoma/model.h5" --assume-disjoint)
 from_photographs=(--init "$work/photographs/model.h5")
 
