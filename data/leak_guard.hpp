@@ -75,7 +75,7 @@ std::vector<std::string> check_leak(const Dataset& set, const std::vector<int32_
 std::vector<std::string> check_cohort(const Dataset& set, const NameMapping& mapping = {});
 
 /// Errors: Error that names the patient when one of `slices` belongs to a test patient. `what` is
-/// for the message: "the draws of epoch 3, fold 2".
+/// for the message: "the draws of epoch 3".
 void check_fold_slices(const Dataset& set, const std::vector<int32_t>& test_patients,
                        const std::vector<int32_t>& slices, const std::string& what);
 /// The same for patients that went into a statistic (a mean, a threshold, a scaler).

@@ -6,10 +6,12 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "data/random.hpp"
 #include "engine/core/error.hpp"
+#include "engine/core/interrupt.hpp"
 
 namespace gliograd::study {
 namespace {
@@ -48,7 +50,6 @@ Pass make_pass(const data::Dataset& set, const Target& target, const CrossvalSet
 // A finished fold is taken from the store as it is: what was cut short there must not pass.
 void check_finished(const data::Dataset& set, const data::Split& split, const FoldTask& task,
                     const FoldResult& result, const CrossvalSettings& settings) {
-  const std::string fold = concat_text("the finished fold ", task.repeat, "-", task.fold);
   const std::vector<int32_t> test = data::test_patients(split, task.repeat, task.fold);
   bool whole = result.predictions.size() == test.size();
   for (size_t i = 0; whole && i < test.size(); ++i) {
@@ -56,11 +57,39 @@ void check_finished(const data::Dataset& set, const data::Split& split, const Fo
     whole =
         row.id == set.patients[test[i]].id && row.repeat == task.repeat && row.fold == task.fold;
   }
-  if (!whole) throw Error(fold + ": its predictions.csv does not hold its test patients");
+  if (!whole) throw Error("finished, but its predictions.csv does not hold its test patients");
   const auto rows = static_cast<int>(result.history.size());
   const int most = settings.train.epochs, least = settings.select == Select::last ? most : 1;
   if (rows < least || rows > most || result.history.back().epoch != rows) {
-    throw Error(concat_text(fold, ": its history.csv has ", rows, " epochs of ", most));
+    throw Error(concat_text("finished, but its history.csv has ", rows, " epochs of ", most));
+  }
+}
+
+// "repeat 0, fold 3" as fold-0-3 of the run folder counts them, or "permutation 2, fold 3".
+std::string name_of(const FoldTask& task) {
+  return task.permutation > 0 ? concat_text("permutation ", task.permutation, ", fold ", task.fold)
+                              : concat_text("repeat ", task.repeat, ", fold ", task.fold);
+}
+
+// Throws what `run` throws with the fold's name in front. The exit code is that of the type, so it
+// stays; what no family of ours holds (out of memory, a library's own) exits 1 like WorkError.
+template <class Run>
+void run_named(const FoldTask& task, const Run& run) {
+  const auto text = [&](const char* what) { return concat_text(name_of(task), ": ", what); };
+  try {
+    run(task);
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const kernels::DeviceError& error) {
+    throw kernels::DeviceError(text(error.what()));
+  } catch (const WorkError& error) {
+    throw WorkError(text(error.what()));
+  } catch (const Error& error) {
+    throw Error(text(error.what()));
+  } catch (const std::bad_alloc&) {
+    throw WorkError(text("out of memory"));
+  } catch (const std::exception& error) {
+    throw WorkError(text(error.what()));
   }
 }
 
@@ -75,7 +104,7 @@ void run_tasks(const std::vector<FoldTask>& tasks, int threads, int intra_thread
     omp_set_num_threads(intra_threads);
     for (size_t i = next++; i < tasks.size() && !stop; i = next++) {
       try {
-        run(tasks[i]);
+        run_named(tasks[i], run);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (!error) error = std::current_exception();

@@ -39,7 +39,8 @@ int64_t crossval_work(const data::Dataset& set, const Target& target,
 /// Runs (or takes up) a cross-validation. `init`, where given, is a checkpoint to start from, whose
 /// patients the leak guard has been shown already. A stop by Ctrl-C leaves the store resumable and
 /// throws Interrupted.
-/// Errors: Error for settings that do not fit the set; whatever a fold throws.
+/// Errors: Error for settings that do not fit the set; what a fold throws, of its type, with the
+/// fold's name in front ("repeat 0, fold 3: ...").
 CrossvalResult crossval(const data::Dataset& set, const Target& target,
                         const CrossvalSettings& settings, const models::Checkpoint* init,
                         RunStore& store, Progress& progress);

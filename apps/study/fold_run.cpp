@@ -146,8 +146,7 @@ Problem FoldRun::problem(const std::vector<int32_t>& patients, int inner) const 
                                       .random = key(inner)};
   problem.draws = [this, patients, sampling](int epoch) {
     std::vector<int32_t> draws = data::epoch_draws(set_, patients, pass_.labels, sampling, epoch);
-    data::check_fold_slices(set_, test_, draws,
-                            concat_text("the draws of epoch ", epoch, ", fold ", task_.fold));
+    data::check_fold_slices(set_, test_, draws, concat_text("the draws of epoch ", epoch));
     return draws;
   };
   data::check_fold_patients(set_, test_, patients, "the scale of fused numbers");

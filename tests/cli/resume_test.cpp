@@ -259,7 +259,7 @@ TEST_CASE("run folder: a damaged file in it is named") {
       write_file(path, damaged);
       const std::string line = refusal_of(crossval(data, out));
       INFO(line);
-      CHECK((contains(line, path) || contains(line, "the finished fold 0-1: its ")));
+      CHECK((contains(line, path) || contains(line, "repeat 0, fold 1: finished, but its ")));
     }
     write_file(path, whole);
   }
@@ -279,7 +279,8 @@ TEST_CASE("full disk: exit 1, one line, and what was there is whole") {
   CHECK(full.code == 1);
   CHECK(full.out.empty());
   const std::vector<std::string> lines = lines_of(full.err);
-  CHECK(lines.back().rfind("gliograd: " + out + "/fold-0-", 0) == 0);
+  CHECK(lines.back().rfind("gliograd: repeat 0, fold ", 0) == 0);
+  CHECK(contains(lines.back(), ": " + out + "/fold-0-"));
   CHECK(contains(lines.back(), "state.h5: File too large"));
   CHECK(files_below(out) == std::vector<std::string>{"config.toml", "folds.csv", "lock"});
   // With room again the run goes on, and ends as one that always had some.

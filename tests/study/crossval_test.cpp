@@ -1,6 +1,9 @@
 #include "apps/study/crossval.hpp"
 
+#include <cmath>
 #include <cstring>
+#include <functional>
+#include <new>
 #include <set>
 
 #include "engine/core/interrupt.hpp"
@@ -29,6 +32,7 @@ study::CrossvalSettings small_settings() {
 class Recorder final : public study::RunStore {
  public:
   int saves_left = -1;                                        // never
+  std::function<void(int repeat, int fold)> on_save;          // may throw
   std::map<std::pair<int, int>, std::vector<double>> models;  // all weights of a fold
 
   void begin(const data::Dataset& set, const data::Split& split) override {
@@ -50,6 +54,7 @@ class Recorder final : public study::RunStore {
       tensor = values;
     }
     states_[{repeat, fold}] = std::move(copy);
+    if (on_save) on_save(repeat, fold);
     if (saves_left > 0 && --saves_left == 0) throw Interrupted();
   }
   void finish(const study::FoldResult& result, const models::Checkpoint& model) override {
@@ -216,6 +221,55 @@ TEST_CASE("crossval: permutations are run on shuffled labels and kept by the sto
   CHECK(store.permutations() == result.permutations);
   const std::string expected = text_of(result);
   CHECK(text_of(run(set, settings, store)) == expected);  // all from the store
+}
+
+TEST_CASE("crossval: an error inside a fold names the fold and keeps its type") {
+  const data::Dataset set = tiny_cohort();
+  study::CrossvalSettings settings = small_settings();
+  settings.repeats = 2;
+  settings.train.epochs = 1;
+  settings.threads = 2;
+  const auto text_of_error = [&]<class Expected>(const auto& raise, Expected*) {
+    Recorder store;
+    store.on_save = [&](int repeat, int fold) {
+      if (repeat == 1 && fold == 2) raise();
+    };
+    try {
+      run(set, settings, store);
+    } catch (const Error& error) {
+      CHECK(typeid(error) == typeid(Expected));
+      return std::string(error.what());
+    }
+    FAIL("no error came out");
+    return std::string();
+  };
+  Error* const error = nullptr;
+  WorkError* const work = nullptr;
+  CHECK(text_of_error([] { throw Error("set.h5: damaged"); }, error) ==
+        "repeat 1, fold 2: set.h5: damaged");
+  CHECK(text_of_error([] { throw WorkError("state.h5: full"); }, work) ==
+        "repeat 1, fold 2: state.h5: full");
+  CHECK(text_of_error([] { throw kernels::DeviceError("conv"); },
+                      static_cast<kernels::DeviceError*>(nullptr)) == "repeat 1, fold 2: conv");
+  CHECK(text_of_error([] { throw std::bad_alloc(); }, work) == "repeat 1, fold 2: out of memory");
+  CHECK(text_of_error([] { throw std::length_error("too long"); }, work) ==
+        "repeat 1, fold 2: too long");
+  CHECK(text_of_error([] { throw Interrupted(); }, static_cast<Interrupted*>(nullptr)) ==
+        "interrupted");
+}
+
+TEST_CASE("crossval: an error inside a permutation names it and its fold") {
+  data::Dataset set = tiny_cohort();
+  study::CrossvalSettings settings = small_settings();
+  study::MemoryRunStore store;
+  run(set, settings, store);  // the real labels are done, so that only permutations are trained
+  for (data::Patient& patient : set.patients) {
+    for (auto& scale : patient.affine) scale = {NAN, NAN};
+  }
+  settings.permutations = 1;
+  const std::string error = error_of([&] { run(set, settings, store); });
+  INFO(error);
+  CHECK(error.rfind("permutation 1, fold 0: training: the loss of epoch 1 is ", 0) == 0);
 }
 
 TEST_CASE("crossval: all classes at once give one score a class") {
