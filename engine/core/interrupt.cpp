@@ -1,15 +1,19 @@
 #include "engine/core/interrupt.hpp"
 
+#include <atomic>
 #include <csignal>
 
 namespace gliograd {
 namespace {
 
-volatile std::sig_atomic_t g_signals = 0;
+// Set by the handler in whatever thread it runs, read by all folds.
+std::atomic<bool> g_interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "else a handler may not touch it");
 
-void on_signal(int number) {
-  g_signals = g_signals + 1;
-  std::signal(number, SIG_DFL);  // a second one ends the process at once
+void on_signal(int) {
+  g_interrupted = true;
+  std::signal(SIGINT, SIG_DFL);  // a second one ends the process at once
+  std::signal(SIGTERM, SIG_DFL);
 }
 
 }  // namespace
@@ -19,7 +23,7 @@ void watch_for_interrupt() {
   std::signal(SIGTERM, on_signal);
 }
 
-bool interrupted() { return g_signals != 0; }
+bool interrupted() { return g_interrupted; }
 
 void stop_if_interrupted() {
   if (interrupted()) throw Interrupted();

@@ -31,6 +31,32 @@ class HostMemory final : public MemorySource {
   void give(void* memory, int64_t) override { std::free(memory); }
 };
 
+using FreeBlocks = std::map<int64_t, std::vector<void*>>;
+
+// Every cached block back to the source; returns their bytes.
+int64_t give_back(MemorySource& source, FreeBlocks& free, MemoryStats& stats) {
+  int64_t bytes = 0;
+  for (auto& [size, blocks] : free) {
+    for (void* memory : blocks) source.give(memory, size);
+    bytes += size * static_cast<int64_t>(blocks.size());
+    blocks.clear();
+  }
+  stats.held_bytes -= bytes;
+  return bytes;
+}
+
+// Where the source has none left, what is cached in other sizes goes back to it first.
+void* take(MemorySource& source, FreeBlocks& free, MemoryStats& stats, int64_t size) {
+  ++stats.source_calls;
+  try {
+    return source.take(size);
+  } catch (const WorkError&) {
+    if (give_back(source, free, stats) == 0) throw;
+  }
+  ++stats.source_calls;
+  return source.take(size);
+}
+
 }  // namespace
 
 std::unique_ptr<MemorySource> host_memory() { return std::make_unique<HostMemory>(); }
@@ -55,8 +81,7 @@ void* CachingAllocator::allocate(int64_t bytes) {
     memory = found->second.back();
     found->second.pop_back();
   } else {
-    memory = source_->take(size);
-    ++stats_.source_calls;
+    memory = take(*source_, free_, stats_, size);
     stats_.held_bytes += size;
   }
   stats_.in_use_bytes += size;
@@ -73,11 +98,7 @@ void CachingAllocator::release(void* memory, int64_t bytes) {
 
 void CachingAllocator::trim() {
   const std::lock_guard lock(mutex_);
-  for (auto& [size, blocks] : free_) {
-    for (void* memory : blocks) source_->give(memory, size);
-    stats_.held_bytes -= size * static_cast<int64_t>(blocks.size());
-    blocks.clear();
-  }
+  give_back(*source_, free_, stats_);
 }
 
 MemoryStats CachingAllocator::stats() const {

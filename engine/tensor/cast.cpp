@@ -1,9 +1,28 @@
 #include "engine/tensor/cast.hpp"
 
+#include <cmath>
+
 #include "engine/core/parallel.hpp"
 #include "engine/tensor/layout.hpp"
 
 namespace gliograd {
+namespace {
+
+// Rounds to odd: what f32 cannot hold becomes the neighbor whose last bit is set. With at least two
+// bits more than the target, a second rounding to nearest even then gives what one would have given
+// (Boldo & Melquiond 2008, "Emulation of FMA and correctly rounded sums").
+float to_odd(double x) {
+  const float nearest = static_cast<float>(x);
+  if (std::isnan(x) || std::isinf(nearest) || static_cast<double>(nearest) == x) return nearest;
+  uint32_t bits = std::bit_cast<uint32_t>(nearest);
+  if (std::abs(static_cast<double>(nearest)) > std::abs(x)) --bits;  // toward zero
+  return std::bit_cast<float>(bits | 1u);
+}
+
+}  // namespace
+
+bf16 to_bf16(double x) { return to_bf16(to_odd(x)); }
+f16 to_f16(double x) { return to_f16(to_odd(x)); }
 
 bf16 to_bf16(float x) {
   const uint32_t bits = std::bit_cast<uint32_t>(x);
@@ -27,9 +46,8 @@ f16 to_f16(float x) {
   const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
   const uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return {static_cast<uint16_t>(sign | 0x7e00u)};
-  if (magnitude >= 0x477ff000u)
-    return {static_cast<uint16_t>(sign | 0x7c00u)};  // rounds past 65504
-  if (magnitude < 0x38800000u) {                     // below 2^-14: subnormal, in units of 2^-24
+  if (magnitude >= 0x477ff000u) return {static_cast<uint16_t>(sign | 0x7c00u)};  // past 65504
+  if (magnitude < 0x38800000u) {  // below 2^-14: subnormal, in units of 2^-24
     const float units = std::ldexp(std::bit_cast<float>(magnitude), 24);
     return {static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(units)))};
   }
@@ -45,8 +63,8 @@ float load(const bf16* p, int64_t i) { return to_float(p[i]); }
 float load(const f16* p, int64_t i) { return to_float(p[i]); }
 void store(float* p, int64_t i, double v) { p[i] = static_cast<float>(v); }
 void store(double* p, int64_t i, double v) { p[i] = v; }
-void store(bf16* p, int64_t i, double v) { p[i] = to_bf16(static_cast<float>(v)); }
-void store(f16* p, int64_t i, double v) { p[i] = to_f16(static_cast<float>(v)); }
+void store(bf16* p, int64_t i, double v) { p[i] = to_bf16(v); }
+void store(f16* p, int64_t i, double v) { p[i] = to_f16(v); }
 
 // Calls body with a typed pointer to the elements of x.
 template <class Body>

@@ -1,19 +1,20 @@
 // Conversions between element types, scalar and whole tensors.
 #pragma once
 #include <bit>
-#include <cmath>
 #include <cstdint>
 
 #include "engine/tensor/tensor.hpp"
 
 namespace gliograd {
 
+/// To 16 bits: the nearest value, ties to even, subnormals too; beyond the largest, infinity; NaN
+/// stays NaN. From f64 in one rounding, not by way of the nearest f32.
 inline float to_float(bf16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
-/// Nearest, ties to even; NaN stays NaN.
 bf16 to_bf16(float x);
+bf16 to_bf16(double x);
 float to_float(f16 x);
-/// Nearest, ties to even; beyond 65504 becomes infinity; NaN stays NaN.
 f16 to_f16(float x);
+f16 to_f16(double x);
 
 /// `x` in another floating type (the same handle where it already has it). No gradient.
 /// Errors: Error for integer types.

@@ -1,6 +1,8 @@
 #include "engine/tensor/tensor.hpp"
 
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "engine/tensor/cast.hpp"
@@ -39,8 +41,24 @@ namespace {
 
 Tensor make(const std::shared_ptr<CachingAllocator>& allocator, Device device, const Shape& shape,
             DType dtype, Layout layout) {
-  const int64_t bytes = storage_size(shape, layout) * size_of(dtype);
+  int64_t bytes = 0;
+  GG_CHECK(!__builtin_mul_overflow(storage_size(shape, layout), size_of(dtype), &bytes) &&
+               bytes <= int64_t{1} << 60,
+           "tensor: no memory holds ", dtype, ' ', shape);
   return {std::make_shared<Storage>(allocator, device, bytes), shape, dtype, layout};
+}
+
+void check_memory(const Tensor& x) {
+  GG_CHECK(x.defined(), "tensor: undefined, where one with memory is needed");
+}
+
+// Outside of its range a conversion to an integer is undefined behavior.
+template <class T>
+T integer(double v) {
+  const double low = static_cast<double>(std::numeric_limits<T>::min());
+  const double above = std::ldexp(1.0, std::numeric_limits<T>::digits);
+  GG_CHECK(v >= low && v < above, "from_values: ", dtype_of<T>, " cannot hold ", v);
+  return static_cast<T>(v);
 }
 
 }  // namespace
@@ -50,12 +68,14 @@ Tensor empty(Stream& stream, const Shape& shape, DType dtype, Layout layout) {
 }
 
 Tensor empty_like(const Tensor& x) {
+  check_memory(x);
   return make(x.storage()->allocator(), x.device(), x.shape, x.dtype, x.layout);
 }
 
 Tensor empty_like(const Tensor& x, const Shape& shape) { return empty_like(x, shape, x.dtype); }
 
 Tensor empty_like(const Tensor& x, const Shape& shape, DType dtype) {
+  check_memory(x);
   return make(x.storage()->allocator(), x.device(), shape, dtype, Layout::nhwc);
 }
 
@@ -71,7 +91,10 @@ Tensor zeros_like(const Tensor& x) {
   return y;
 }
 
-void fill_zero(Tensor& x) { std::memset(x.raw(), 0, x.storage()->bytes()); }
+void fill_zero(Tensor& x) {
+  check_memory(x);
+  std::memset(x.raw(), 0, static_cast<size_t>(x.storage()->bytes()));
+}
 
 Tensor from_values(Stream& stream, const Shape& shape, const std::vector<double>& values,
                    DType dtype) {
@@ -83,17 +106,18 @@ Tensor from_values(Stream& stream, const Shape& shape, const std::vector<double>
     switch (dtype) {
       case DType::f64: x.at<double>(i) = v; break;
       case DType::f32: x.at<float>(i) = static_cast<float>(v); break;
-      case DType::bf16: x.at<bf16>(i) = to_bf16(static_cast<float>(v)); break;
-      case DType::f16: x.at<f16>(i) = to_f16(static_cast<float>(v)); break;
-      case DType::u8: x.at<uint8_t>(i) = static_cast<uint8_t>(v); break;
-      case DType::i32: x.at<int32_t>(i) = static_cast<int32_t>(v); break;
-      case DType::i64: x.at<int64_t>(i) = static_cast<int64_t>(v); break;
+      case DType::bf16: x.at<bf16>(i) = to_bf16(v); break;
+      case DType::f16: x.at<f16>(i) = to_f16(v); break;
+      case DType::u8: x.at<uint8_t>(i) = integer<uint8_t>(v); break;
+      case DType::i32: x.at<int32_t>(i) = integer<int32_t>(v); break;
+      case DType::i64: x.at<int64_t>(i) = integer<int64_t>(v); break;
     }
   }
   return x;
 }
 
 std::vector<double> to_values(const Tensor& any) {
+  check_memory(any);
   const Tensor x = to_layout(any, Layout::nhwc);
   std::vector<double> values(x.size());
   for (int64_t i = 0; i < x.size(); ++i) {
