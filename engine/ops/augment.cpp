@@ -15,13 +15,14 @@ namespace {
 namespace rows = augment_rows;
 using namespace kernels;
 
-// One thread's scratch memory, cut into arrays. Asked twice: once to count, once to hand out.
+// One thread's scratch memory, cut into arrays. Asked twice: once without memory, to count, once to
+// hand out.
 class Scratch {
  public:
   explicit Scratch(char* base) : base_(base) {}
   template <class T>
   T* take(int64_t count) {
-    T* here = reinterpret_cast<T*>(base_ + used_);
+    T* here = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + used_);
     used_ += (count * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
     return here;
   }
@@ -247,6 +248,8 @@ void check_params(const AugmentParams& p, const InputSpec& input) {
     GG_CHECK(value >= low && value <= high, "augment: ", name, " must be ", low, " to ", high,
              "; got ", value);
   };
+  GG_CHECK(p.fill == Fill::zero || p.fill == Fill::edge, "augment: fill must be 0 or 1; got ",
+           static_cast<int32_t>(p.fill));
   check("rotation", p.rotation, -3600, 3600);
   check("scale", p.scale, 0.05f, 20);
   check("stretch", p.stretch, 0.05f, 20);

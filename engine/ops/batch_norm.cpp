@@ -32,8 +32,7 @@ struct Saved {
   Tensor var;   // biased; train only
 };
 
-// ---- reference: x is [M, C] row by row
-// -----------------------------------------------------------
+// ---- reference: x is [M, C] row by row --------------------------------------------------------
 
 void moments_reference(const Tensor& x, double eps, Saved& saved) {
   const int64_t c_count = x.dim(3), m = x.size() / c_count;
@@ -68,8 +67,7 @@ void forward_reference(const Tensor& x, const Tensor& gamma, const Tensor& beta,
   }
 }
 
-// ---- cpu: whole tensors
-// --------------------------------------------------------------------------
+// ---- cpu: whole tensors -----------------------------------------------------------------------
 
 // values [C] in memory rounded up to whole panels, zeros behind.
 Tensor padded(const Panels& panels, const Tensor& values) {
@@ -160,8 +158,7 @@ void forward_cpu(const Tensor& x, const Tensor& gamma, const Tensor& beta, const
   });
 }
 
-// ---- backward
-// ------------------------------------------------------------------------------------
+// ---- backward ---------------------------------------------------------------------------------
 
 class BatchNormNode final : public Node {
  public:
@@ -314,8 +311,7 @@ class BatchNormNode final : public Node {
   double slope_;
 };
 
-// ---- entry
-// ---------------------------------------------------------------------------------------
+// ---- entry ------------------------------------------------------------------------------------
 
 // running = (1 - momentum) * running + momentum * batch, the variance unbiased.
 template <class T>
@@ -340,6 +336,7 @@ void take_running(const RunningStats& running, double eps, Saved& saved) {
 
 Tensor batch_norm(Tape& tape, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                   RunningStats& running, const BatchNormOptions& options) {
+  check_computable("batch_norm", x);
   GG_CHECK(x.rank() == 4, "batch_norm: x must be [N, H, W, C]; got ", x.shape);
   const bool train = options.mode == Mode::train;
   const Shape channels{x.dim(3)};
@@ -396,8 +393,7 @@ Tensor batch_norm(Tape& tape, const Tensor& x, const Tensor& gamma, const Tensor
                                    keep_y ? y : Tensor{}, saved, options));
 }
 
-// ---- case
-// ----------------------------------------------------------------------------------------
+// ---- case -------------------------------------------------------------------------------------
 
 namespace {
 

@@ -8,11 +8,11 @@
 namespace gliograd::batch_norm_panels {
 namespace {
 
-using lanes::F16;
+using lanes::F32x16;
 
 template <Activation kActivation, bool kResidual>
 GG_INLINE void apply_rows(const PanelArgs& p) {
-  F16 mean, scale, beta, slope, v, z;
+  F32x16 mean, scale, beta, slope, v, z;
   lanes::load(mean, p.mean);
   lanes::load(scale, p.scale);
   lanes::load(beta, p.beta);
@@ -24,7 +24,7 @@ GG_INLINE void apply_rows(const PanelArgs& p) {
       lanes::load(z, p.z + i * p.stride, p.width);
       v += z;
     }
-    if constexpr (kActivation == Activation::relu) v = lanes::replace_negative(v, F16{});
+    if constexpr (kActivation == Activation::relu) v = lanes::replace_negative(v, F32x16{});
     if constexpr (kActivation == Activation::leaky_relu) v = lanes::replace_negative(v, v * slope);
     lanes::store(p.out + i * p.stride, v, p.width);
   }
@@ -32,30 +32,31 @@ GG_INLINE void apply_rows(const PanelArgs& p) {
 
 // dp = dy * act'(p), where `dp` comes in as dy. `centered` is x - mean.
 template <Sign kSign, bool kRelu>
-GG_INLINE void activation_gradient(F16& dp, const F16& centered, const F16& scale, const F16& beta,
-                                   const F16& slope, const float* y, int64_t width) {
+GG_INLINE void activation_gradient(F32x16& dp, const F32x16& centered, const F32x16& scale,
+                                   const F32x16& beta, const F32x16& slope, const float* y,
+                                   int64_t width) {
   if constexpr (kSign != Sign::none) {
-    F16 sign;
+    F32x16 sign;
     if constexpr (kSign == Sign::from_x) {
       sign = centered * scale + beta;
     } else {
       lanes::load(sign, y, width);
     }
-    dp = lanes::where_positive(sign, dp, kRelu ? F16{} : dp * slope);
+    dp = lanes::where_positive(sign, dp, kRelu ? F32x16{} : dp * slope);
   }
 }
 
 template <Sign kSign, bool kRelu, bool kStore>
 GG_INLINE void sum_rows(const PanelArgs& p, float* sum_out, float* dot_out) {
-  F16 mean, scale, beta, slope;
+  F32x16 mean, scale, beta, slope;
   lanes::load(mean, p.mean);
   lanes::load(scale, p.scale);
   lanes::load(beta, p.beta);
   slope = lanes::all(p.slope);
-  F16 sum[2] = {}, dot[2] = {};
-  const auto row = [&](int64_t i, F16 & s, F16 & d) __attribute__((always_inline)) {
+  F32x16 sum[2] = {}, dot[2] = {};
+  const auto row = [&](int64_t i, F32x16 & s, F32x16 & d) __attribute__((always_inline)) {
     const int64_t at = i * p.stride;
-    F16 x, dp;
+    F32x16 x, dp;
     lanes::load(x, p.x + at, p.width);
     lanes::load(dp, p.dy + at, p.width);
     x = x - mean;
@@ -76,7 +77,7 @@ GG_INLINE void sum_rows(const PanelArgs& p, float* sum_out, float* dot_out) {
 
 template <Sign kSign, bool kRelu>
 GG_INLINE void gradient_rows(const PanelArgs& p) {
-  F16 mean, scale, beta, slope, mean_dp, slope_dp, x, dp;
+  F32x16 mean, scale, beta, slope, mean_dp, slope_dp, x, dp;
   lanes::load(mean, p.mean);
   lanes::load(scale, p.scale);
   lanes::load(beta, p.beta);
@@ -97,8 +98,8 @@ GG_INLINE void gradient_rows(const PanelArgs& p) {
 
 GG_MULTIVERSION void moments(const float* x, int64_t rows, int64_t stride, int64_t width,
                              float* mean_out, float* m2_out) {
-  F16 sum[4] = {}, v, mean;
-  const auto add = [&](int64_t i, F16 & to) __attribute__((always_inline)) {
+  F32x16 sum[4] = {}, v, mean;
+  const auto add = [&](int64_t i, F32x16 & to) __attribute__((always_inline)) {
     lanes::load(v, x + i * stride, width);
     to += v;
   };
@@ -111,8 +112,8 @@ GG_MULTIVERSION void moments(const float* x, int64_t rows, int64_t stride, int64
   }
   for (; i < rows; ++i) add(i, sum[0]);
   mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) / static_cast<float>(rows);
-  F16 square[4] = {};
-  const auto add_square = [&](int64_t i, F16 & to) __attribute__((always_inline)) {
+  F32x16 square[4] = {};
+  const auto add_square = [&](int64_t i, F32x16 & to) __attribute__((always_inline)) {
     lanes::load(v, x + i * stride, width);
     to += (v - mean) * (v - mean);
   };

@@ -44,8 +44,10 @@ std::vector<double> random_values(const CaseInput& input, int64_t n, std::mt1993
   return values;
 }
 
-// ||a - b|| / ||b||; the plain norm of the difference where b is zero. NaN stays NaN.
+// ||a - b|| / ||b||; the plain norm of the difference where b is zero. NaN stays NaN, and is what
+// lists of different lengths give.
 double relative_error(const std::vector<double>& a, const std::vector<double>& b) {
+  if (a.size() != b.size()) return NAN;
   double difference = 0, norm = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     difference += (a[i] - b[i]) * (a[i] - b[i]);
@@ -59,8 +61,10 @@ CaseOutcome outcome(std::string where, double error, double tolerance) {
 }
 
 struct Pass {
+  Shape shape;  // of y
   std::vector<double> y;
-  std::vector<std::vector<double>> gradients;  // empty where not differentiable
+  // NaN where the op put nothing on the tape; empty where an input is not differentiable.
+  std::vector<std::vector<double>> gradients;
 };
 
 // Forward and backward with a fixed dy, made from `seed`.
@@ -71,8 +75,13 @@ Pass run(const CaseRow& row, Stream& stream, DType dtype, uint64_t seed, int64_t
     if (row.inputs[i].differentiable) inputs[i] = tape.watch(inputs[i]);
   }
   const Tensor y = row.op(tape, inputs);
-  Pass pass{to_values(y), std::vector<std::vector<double>>(inputs.size())};
-  if (y.variable == 0) return pass;
+  Pass pass{y.shape, to_values(y), std::vector<std::vector<double>>(inputs.size())};
+  if (y.variable == 0) {
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (row.inputs[i].differentiable) pass.gradients[i].assign(inputs[i].size(), NAN);
+    }
+    return pass;
+  }
   std::mt19937_64 generator(seed ^ 0x9e3779b97f4a7c15u);
   Tensor dy =
       from_values(stream, y.shape, random_values({.shape = y.shape}, y.size(), generator), y.dtype);
@@ -122,8 +131,9 @@ std::vector<CaseOutcome> compare_paths(const Case& c, const CaseRow& row, Stream
   const Pass path = run(row, stream, DType::f32, seed, max_batch);
   const std::string where = c.name + " / " + row.label + ": ";
   std::vector<CaseOutcome> outcomes;
-  outcomes.push_back(
-      outcome(where + "output", relative_error(path.y, reference.y), c.f32_tolerance));
+  outcomes.push_back(outcome(
+      where + "output", path.shape == reference.shape ? relative_error(path.y, reference.y) : NAN,
+      c.f32_tolerance));
   for (size_t i = 0; i < row.inputs.size(); ++i) {
     if (!row.inputs[i].differentiable) continue;
     outcomes.push_back(outcome(where + "gradient of input " + std::to_string(i),

@@ -84,6 +84,7 @@ Tensor concat(Tape& tape, const std::vector<Tensor>& tensors) {
   GG_CHECK(!tensors.empty() && tensors[0].rank() >= 1,
            "concat: needs at least one tensor, each with an axis");
   const Tensor& head = tensors[0];
+  check_computable("concat", head);
   std::vector<int64_t> widths;
   int64_t channels = 0;
   for (const Tensor& x : tensors) {

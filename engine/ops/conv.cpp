@@ -1,6 +1,8 @@
-// Convolution: checks, f64 reference, backward node, entry, cases. The CPU's choice of
-// an algorithm stands in conv_cpu.cpp.
+// Convolution: checks, f64 reference, backward node, entry, cases. The CPU's choice of an algorithm
+// stands in conv_cpu.cpp.
 #include "engine/ops/conv.hpp"
+
+#include <algorithm>
 
 #include "engine/ops/case.hpp"
 #include "engine/ops/conv_paths.hpp"
@@ -26,6 +28,11 @@ Geometry geometry_of(const Tensor& x, const Tensor& weight, const Tensor& bias,
   GG_CHECK(o.groups >= 1, "conv: groups must be at least 1; got ", o.groups);
   GG_CHECK(o.pad.top >= 0 && o.pad.bottom >= 0 && o.pad.left >= 0 && o.pad.right >= 0,
            "conv: paddings must not be negative; got ", o.pad);
+  // Sums of these and of image sizes stay far from the limits of 64 bits.
+  const int64_t most =
+      std::max({o.stride, o.dilation, o.groups, o.pad.top, o.pad.bottom, o.pad.left, o.pad.right});
+  GG_CHECK(most <= int64_t{1} << 30, "conv: stride, dilation, groups and paddings must be at most ",
+           int64_t{1} << 30, "; got ", most);
   Geometry g{};
   g.n = x.dim(0), g.h = x.dim(1), g.w = x.dim(2), g.ci = x.dim(3);
   g.co = weight.dim(0), g.kh = weight.dim(1), g.kw = weight.dim(2);
@@ -217,45 +224,33 @@ CaseRow bench_row(const std::string& label, const Shape& x, const Shape& weight,
   return r;
 }
 
+std::vector<CaseRow> rows() {
+  const ConvOptions same{.pad = Padding::all(1)};  // of a 3 x 3 window
+  return {
+      row("3x3, padding 1, odd sizes", {2, 7, 5, 3}, {5, 3, 3, 3}, true, same),
+      row("1x1", {2, 3, 4, 5}, {3, 1, 1, 5}, true, {}),
+      row("size one", {1, 1, 1, 1}, {1, 1, 1, 1}, false, {}),
+      row("stride 2, asymmetric padding", {2, 8, 7, 4}, {6, 3, 3, 4}, false,
+          {.stride = 2, .pad = {0, 1, 2, 0}}),
+      row("stride 3 leaves pixels out", {1, 9, 8, 2}, {3, 2, 2, 2}, false, {.stride = 3}),
+      row("dilation 2", {1, 8, 9, 3}, {2, 3, 3, 3}, true, {.pad = Padding::all(2), .dilation = 2}),
+      row("2 groups", {2, 5, 6, 6}, {4, 3, 3, 3}, true, {.pad = Padding::all(1), .groups = 2}),
+      row("depthwise", {2, 6, 5, 7}, {7, 3, 3, 1}, true, {.pad = Padding::all(1), .groups = 7}),
+      row("depthwise, stride 2, two outputs a channel", {1, 7, 8, 3}, {6, 3, 3, 1}, false,
+          {.stride = 2, .pad = Padding::all(1), .groups = 3}),
+      row("depthwise, 19 channels, dilation 2, stride 2", {3, 8, 9, 19}, {19, 3, 2, 1}, true,
+          {.stride = 2, .pad = {2, 1, 0, 3}, .dilation = 2, .groups = 19}),
+      row("17 channels, even kernel", {1, 6, 6, 17}, {18, 4, 2, 17}, false, {.pad = {2, 1, 1, 0}}),
+      bench_row("80 x 80, 4 to 16", {32, 80, 80, 4}, {16, 3, 3, 4}, same),
+      bench_row("40 x 40, 16 to 32", {32, 40, 40, 16}, {32, 3, 3, 16}, same),
+      bench_row("20 x 20, 32 to 64", {32, 20, 20, 32}, {64, 3, 3, 32}, same),
+      bench_row("10 x 10, 64 to 96", {32, 10, 10, 64}, {96, 3, 3, 64}, same),
+  };
+}
+
 // Sums of up to 9 * 96 products: blocked or vector sums reach 1e-6, one running f32 sum over all
 // pixels (the weights' gradient of the 80 x 80 layer) 2e-5; Winograd reaches 2.3e-6.
-const bool
-    kCase =
-        register_case(
-            {
-                .name = "conv",
-                .rows =
-                    {
-                        row("3x3, padding 1, odd sizes", {2, 7, 5, 3}, {5, 3, 3, 3}, true,
-                            {.pad = Padding::all(1)}),
-                        row("1x1", {2, 3, 4, 5}, {3, 1, 1, 5}, true, {}),
-                        row("size one", {1, 1, 1, 1}, {1, 1, 1, 1}, false, {}),
-                        row("stride 2, asymmetric padding", {2, 8, 7, 4}, {6, 3, 3, 4}, false,
-                            {.stride = 2, .pad = {0, 1, 2, 0}}),
-                        row("stride 3 leaves pixels out", {1, 9, 8, 2}, {3, 2, 2, 2}, false,
-                            {.stride = 3}),
-                        row("dilation 2", {1, 8, 9, 3}, {2, 3, 3, 3}, true,
-                            {.pad = Padding::all(2), .dilation = 2}),
-                        row("2 groups", {2, 5, 6, 6}, {4, 3, 3, 3}, true,
-                            {.pad = Padding::all(1), .groups = 2}),
-                        row("depthwise", {2, 6, 5, 7}, {7, 3, 3, 1}, true,
-                            {.pad = Padding::all(1), .groups = 7}),
-                        row("depthwise, stride 2, two outputs a channel", {1, 7, 8, 3},
-                            {6, 3, 3, 1}, false,
-                            {.stride = 2, .pad = Padding::all(1), .groups = 3}),
-                        row("17 channels, even kernel", {1, 6, 6, 17}, {18, 4, 2, 17}, false,
-                            {.pad = {2, 1, 1, 0}}),
-                        bench_row("80 x 80, 4 to 16", {32, 80, 80, 4}, {16, 3, 3, 4},
-                                  {.pad = Padding::all(1)}),
-                        bench_row("40 x 40, 16 to 32",
-                                  {32, 40, 40, 16}, {32, 3, 3, 16}, {.pad = Padding::all(1)}),
-                        bench_row("20 x 20, 32 to 64",
-                                  {32, 20, 20, 32}, {64, 3, 3, 32}, {.pad = Padding::all(1)}),
-                        bench_row("10 x 10, 64 to 96",
-                                  {32, 10, 10, 64}, {96, 3, 3, 64}, {.pad = Padding::all(1)}),
-                    },
-                .f32_tolerance = 4e-6,
-            });
+const bool kCase = register_case({.name = "conv", .rows = rows(), .f32_tolerance = 4e-6});
 
 }  // namespace
 }  // namespace gliograd

@@ -116,6 +116,7 @@ Tensor dropout(Tape& tape, const Tensor& any, const DropoutOptions& options) {
   const double p = options.probability;
   GG_CHECK(p >= 0 && p < 1, "dropout: probability must be at least 0 and below 1; got ", p);
   GG_CHECK(options.layer < 1u << 16, "dropout: layer must be below 65536; got ", options.layer);
+  check_computable("dropout", any);
   GG_CHECK(any.rank() >= 1, "dropout: x must have a batch axis; got ", any.shape);
   if (options.mode == Mode::eval || p == 0 || any.size() == 0) return any;
   const Tensor x = to_layout(any, Layout::nhwc);

@@ -20,9 +20,8 @@ namespace {
 GG_INLINE float exp_of(float x) { return exponential(x); }
 GG_INLINE double exp_of(double x) { return std::exp(x); }
 
-// ---- the table
-// ----------------------------------------------------------------------------------- value(x, p)
-// and gradient(dy, y, p) = dy * dy/dx, from the output; p is the op's parameter.
+// ---- the table --------------------------------------------------------------------------------
+// value(x, p) and gradient(dy, y, p) = dy * dy/dx, from the output; p is the op's parameter.
 
 struct Relu {
   static constexpr const char* kName = "relu";
@@ -72,8 +71,7 @@ constexpr int row_of() {
   }
 }
 
-// ---- paths: one loop for all rows
-// ----------------------------------------------------------------
+// ---- paths: one loop for all rows -------------------------------------------------------------
 
 template <class Row, class T>
 GG_INLINE void value_loop(const T* x, T* y, int64_t n, T p) {
@@ -157,6 +155,7 @@ class ElementwiseNode final : public Node {
 template <class Row>
 Tensor elementwise(Tape& tape, const Tensor& any, double parameter = 0) {
   constexpr int kRow = row_of<Row>();
+  check_computable(Row::kName, any);
   const Tensor x = keeps_padding(kRow) ? any : to_layout(any, Layout::nhwc);
   Tensor y = empty_like(x);
   switch (path_of(x)) {
@@ -186,8 +185,7 @@ class AddNode final : public Node {
 
 }  // namespace
 
-// ---- entries
-// -------------------------------------------------------------------------------------
+// ---- entries ----------------------------------------------------------------------------------
 
 Tensor relu(Tape& tape, const Tensor& x) { return elementwise<Relu>(tape, x); }
 
@@ -199,7 +197,8 @@ Tensor leaky_relu(Tape& tape, const Tensor& x, double slope) {
 Tensor sigmoid(Tape& tape, const Tensor& x) { return elementwise<Sigmoid>(tape, x); }
 
 Tensor add(Tape& tape, const Tensor& a, const Tensor& b_any) {
-  GG_CHECK(a.shape == b_any.shape && a.dtype == b_any.dtype,
+  check_computable("add", a);
+  GG_CHECK(b_any.defined() && a.shape == b_any.shape && a.dtype == b_any.dtype,
            "add: both must have one shape and type; got ", a.dtype, ' ', a.shape, " and ",
            b_any.dtype, ' ', b_any.shape);
   const Tensor b = to_layout(b_any, a.layout);
@@ -222,8 +221,7 @@ Tensor add(Tape& tape, const Tensor& a, const Tensor& b_any) {
   return tape.record(y, {a, b_any}, AddNode());
 }
 
-// ---- cases
-// ---------------------------------------------------------------------------------------
+// ---- cases ------------------------------------------------------------------------------------
 
 namespace {
 

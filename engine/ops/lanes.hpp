@@ -1,7 +1,7 @@
 // Sixteen values side by side, as the CPU paths of channel-wise ops use them. Two halves of 32
 // bytes, because g++ 12 takes comparisons of vectors wider than the instruction set's apart into
 // scalars: each half is one register of AVX2 and AVX-512, chosen by the clone of the
-// GG_MULTIVERSION function into which all of this is inlined. Only sources of ops include this.
+// GG_MULTIVERSION function into which all of this is inlined.
 #pragma once
 #include <cstdint>
 
@@ -11,58 +11,59 @@ constexpr int64_t kLanes = 16;
 
 #define GG_INLINE __attribute__((always_inline)) inline
 
-using F8 = float __attribute__((vector_size(32)));
-using I8 = int32_t __attribute__((vector_size(32)));
-using UnalignedF8 = float __attribute__((vector_size(32), aligned(4), may_alias));
+using F32x8 = float __attribute__((vector_size(32)));
+using I32x8 = int32_t __attribute__((vector_size(32)));
+using UnalignedF32x8 = float __attribute__((vector_size(32), aligned(4), may_alias));
 
-struct F16 {
-  F8 lo, hi;
+struct F32x16 {
+  F32x8 lo, hi;
 };
-struct I16 {
-  I8 lo, hi;
+struct I32x16 {
+  I32x8 lo, hi;
 };
 
-GG_INLINE F16 operator+(const F16& a, const F16& b) { return {a.lo + b.lo, a.hi + b.hi}; }
-GG_INLINE F16 operator-(const F16& a, const F16& b) { return {a.lo - b.lo, a.hi - b.hi}; }
-GG_INLINE F16 operator*(const F16& a, const F16& b) { return {a.lo * b.lo, a.hi * b.hi}; }
-GG_INLINE F16 operator*(const F16& a, float b) { return {a.lo * b, a.hi * b}; }
-GG_INLINE F16 operator/(const F16& a, float b) { return {a.lo / b, a.hi / b}; }
-GG_INLINE void operator+=(F16& a, const F16& b) { a = a + b; }
+GG_INLINE F32x16 operator+(const F32x16& a, const F32x16& b) { return {a.lo + b.lo, a.hi + b.hi}; }
+GG_INLINE F32x16 operator-(const F32x16& a, const F32x16& b) { return {a.lo - b.lo, a.hi - b.hi}; }
+GG_INLINE F32x16 operator*(const F32x16& a, const F32x16& b) { return {a.lo * b.lo, a.hi * b.hi}; }
+GG_INLINE F32x16 operator*(const F32x16& a, float b) { return {a.lo * b, a.hi * b}; }
+GG_INLINE F32x16 operator/(const F32x16& a, float b) { return {a.lo / b, a.hi / b}; }
+GG_INLINE void operator+=(F32x16& a, const F32x16& b) { a = a + b; }
 
-GG_INLINE F16 all(float v) {
-  const F8 half = {v, v, v, v, v, v, v, v};
+GG_INLINE F32x16 all(float v) {
+  const F32x8 half = {v, v, v, v, v, v, v, v};
   return {half, half};
 }
 
 /// a where sign > 0, else b (also where sign is NaN).
-GG_INLINE F16 where_positive(const F16& sign, const F16& a, const F16& b) {
+GG_INLINE F32x16 where_positive(const F32x16& sign, const F32x16& a, const F32x16& b) {
   return {sign.lo > 0.0f ? a.lo : b.lo, sign.hi > 0.0f ? a.hi : b.hi};
 }
 /// a where v < 0, else v (also where v is NaN).
-GG_INLINE F16 replace_negative(const F16& v, const F16& a) {
+GG_INLINE F32x16 replace_negative(const F32x16& v, const F32x16& a) {
   return {v.lo < 0.0f ? a.lo : v.lo, v.hi < 0.0f ? a.hi : v.hi};
 }
 /// a where i equals k, else 0.
-GG_INLINE F16 where_equal(const I16& i, int32_t k, const F16& a) {
-  return {i.lo == k ? a.lo : F8{}, i.hi == k ? a.hi : F8{}};
+GG_INLINE F32x16 where_equal(const I32x16& i, int32_t k, const F32x16& a) {
+  return {i.lo == k ? a.lo : F32x8{}, i.hi == k ? a.hi : F32x8{}};
 }
 
-GG_INLINE void load(F16& v, const float* p) {
-  v = {*reinterpret_cast<const UnalignedF8*>(p), *reinterpret_cast<const UnalignedF8*>(p + 8)};
+GG_INLINE void load(F32x16& v, const float* p) {
+  v = {*reinterpret_cast<const UnalignedF32x8*>(p),
+       *reinterpret_cast<const UnalignedF32x8*>(p + 8)};
 }
-GG_INLINE void store(float* p, const F16& v) {
-  *reinterpret_cast<UnalignedF8*>(p) = v.lo;
-  *reinterpret_cast<UnalignedF8*>(p + 8) = v.hi;
+GG_INLINE void store(float* p, const F32x16& v) {
+  *reinterpret_cast<UnalignedF32x8*>(p) = v.lo;
+  *reinterpret_cast<UnalignedF32x8*>(p + 8) = v.hi;
 }
 /// From and to bytes, 0 to 255.
-GG_INLINE void load(I16& v, const uint8_t* p) {
+GG_INLINE void load(I32x16& v, const uint8_t* p) {
   for (int i = 0; i < 8; ++i) v.lo[i] = p[i];
   for (int i = 0; i < 8; ++i) v.hi[i] = p[i + 8];
 }
-GG_INLINE void store(uint8_t* p, const I16& v) {
+GG_INLINE void store(uint8_t* p, const I32x16& v) {
   alignas(32) int32_t wide[kLanes];
-  *reinterpret_cast<I8*>(wide) = v.lo;
-  *reinterpret_cast<I8*>(wide + 8) = v.hi;
+  *reinterpret_cast<I32x8*>(wide) = v.lo;
+  *reinterpret_cast<I32x8*>(wide + 8) = v.hi;
   for (int i = 0; i < kLanes; ++i) p[i] = static_cast<uint8_t>(wide[i]);
 }
 

@@ -16,6 +16,14 @@ inline Path path_of(const Tensor& x) {
   return x.device() == Device::cpu ? Path::cpu : Path::cuda;
 }
 
+/// What every op with these paths asks of its first tensor: memory, and a type that it computes in.
+/// Errors: Error that begins with `op`.
+inline void check_computable(const char* op, const Tensor& x) {
+  GG_CHECK(x.defined() && (x.dtype == DType::f32 || x.dtype == DType::f64), op,
+           ": x must be f32 or f64; got ",
+           x.defined() ? concat_text(x.dtype, ' ', x.shape) : "an undefined tensor");
+}
+
 /// For an op without a cuda path.
 #define GG_NO_CUDA_PATH(op) GG_CHECK(false, op, ": no cuda path; move the tensor to the cpu")
 

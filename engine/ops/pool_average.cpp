@@ -11,15 +11,14 @@
 namespace gliograd {
 namespace {
 
-using lanes::F16;
+using lanes::F32x16;
 using lanes::kLanes;
 
 int64_t grain(int64_t values) {
   return std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, values));
 }
 
-// ---- average_pool: reference
-// ---------------------------------------------------------------------
+// ---- average_pool: reference ------------------------------------------------------------------
 
 // Calls body(output index, input index, divisor) for every pixel of every window.
 template <class Body>
@@ -45,8 +44,7 @@ void for_each_tap(const PoolGeometry& g, bool count_padding, const Body& body) {
   }
 }
 
-// ---- average_pool: cpu
-// ---------------------------------------------------------------------------
+// ---- average_pool: cpu ------------------------------------------------------------------------
 
 GG_INLINE float weight_of(const PoolGeometry& g, int64_t i, int64_t j, bool count_padding) {
   const int64_t pixels = (g.last_row(i) - g.first_row(i)) * (g.last_column(j) - g.first_column(j));
@@ -61,7 +59,7 @@ GG_MULTIVERSION void average_rows(const PoolGeometry& g, bool count_padding, con
       const float weight = weight_of(g, i, j, count_padding);
       for (int64_t c = 0; c < g.c; c += kLanes) {
         const int64_t width = std::min(kLanes, g.c - c);
-        F16 sum{}, v;
+        F32x16 sum{}, v;
         for (int64_t r = g.first_row(i); r < g.last_row(i); ++r) {
           for (int64_t s = g.first_column(j); s < g.last_column(j); ++s) {
             lanes::load(v, x + ((n * g.h + r) * g.w + s) * g.c + c, width);
@@ -83,7 +81,7 @@ GG_MULTIVERSION void average_gradient(const PoolGeometry& g, bool count_padding,
       const float weight = weight_of(g, i, j, count_padding);
       for (int64_t c = 0; c < g.c; c += kLanes) {
         const int64_t width = std::min(kLanes, g.c - c);
-        F16 d, sum;
+        F32x16 d, sum;
         lanes::load(d, dy + (row * g.wo + j) * g.c + c, width);
         d = d * weight;
         for (int64_t r = g.first_row(i); r < g.last_row(i); ++r) {
@@ -138,6 +136,7 @@ class AveragePoolNode final : public Node {
 }  // namespace
 
 Tensor average_pool(Tape& tape, const Tensor& x, const AveragePoolOptions& options) {
+  check_computable("average_pool", x);
   const PoolGeometry g =
       pool_geometry("average_pool", x, options.kernel, options.stride, options.pad);
   Tensor y = empty_image_like(x, pooled_shape(g), x.dtype);
@@ -162,17 +161,16 @@ Tensor average_pool(Tape& tape, const Tensor& x, const AveragePoolOptions& optio
   return tape.record(y, {x}, AveragePoolNode(g, x.layout, options.count_padding));
 }
 
-// ---- global_average_pool
-// -------------------------------------------------------------------------
+// ---- global_average_pool ----------------------------------------------------------------------
 
 namespace {
 
 // Mean over the rows of one panel; sums of 256 rows are added up, so long images lose nothing.
 GG_MULTIVERSION void panel_mean(const float* x, int64_t rows, int64_t stride, int64_t width,
                                 float* y, int64_t y_width) {
-  F16 total{}, v;
+  F32x16 total{}, v;
   for (int64_t first = 0; first < rows; first += 256) {
-    F16 even{}, odd{};
+    F32x16 even{}, odd{};
     int64_t i = first;
     const int64_t last = std::min(rows, first + 256);
     for (; i + 2 <= last; i += 2) {
@@ -193,7 +191,7 @@ GG_MULTIVERSION void panel_mean(const float* x, int64_t rows, int64_t stride, in
 // The same value into every row of one panel; lanes from y_width on are padding and become zero.
 GG_MULTIVERSION void panel_spread(const float* dy, int64_t y_width, int64_t rows, int64_t stride,
                                   int64_t width, float* dx) {
-  F16 d;
+  F32x16 d;
   lanes::load(d, dy, y_width);
   d = d / static_cast<float>(rows);
   for (int64_t i = 0; i < rows; ++i) lanes::store(dx + i * stride, d, width);
@@ -255,6 +253,7 @@ class GlobalAveragePoolNode final : public Node {
 }  // namespace
 
 Tensor global_average_pool(Tape& tape, const Tensor& x) {
+  check_computable("global_average_pool", x);
   GG_CHECK(x.rank() == 4 && x.size() > 0,
            "global_average_pool: x must be [N, H, W, C] and not empty; got ", x.shape);
   const int64_t c = x.dim(3), pixels = x.dim(1) * x.dim(2);
@@ -279,8 +278,7 @@ Tensor global_average_pool(Tape& tape, const Tensor& x) {
   return tape.record(y, {x}, GlobalAveragePoolNode(x));
 }
 
-// ---- cases
-// ---------------------------------------------------------------------------------------
+// ---- cases ------------------------------------------------------------------------------------
 
 namespace {
 
@@ -339,6 +337,7 @@ const bool kGlobalCase = register_case({
             global_row("size one", {1, 1, 1, 1}),
             global_row("17 channels", {2, 4, 3, 17}),
             global_row("blocked, 20 channels", {2, 5, 3, 20}, Layout::blocked16),
+            global_row("17 x 31, more rows than one sum takes", {2, 17, 31, 5}),
             global_row("10 x 10, 96", {32, 10, 10, 96}, Layout::nhwc, true),
         },
     // The mean of normal values nearly cancels; sums in pieces reach 3e-7 on such rows.

@@ -13,12 +13,11 @@
 namespace gliograd {
 namespace {
 
-using lanes::F16;
-using lanes::I16;
+using lanes::F32x16;
+using lanes::I32x16;
 using lanes::kLanes;
 
-// ---- reference
-// -----------------------------------------------------------------------------------
+// ---- reference --------------------------------------------------------------------------------
 
 void forward_reference(const PoolGeometry& g, const Tensor& x, Tensor& y, Tensor& tap) {
   for (int64_t o = 0; o < y.size(); ++o) {
@@ -53,12 +52,11 @@ void backward_reference(const PoolGeometry& g, const Tensor& dy, const Tensor& t
   }
 }
 
-// ---- cpu: rows of the output, 16 channels at a time
-// ------------------------------------------------
+// ---- cpu: rows of the output, 16 channels at a time -------------------------------------------
 
 // One tap of a window: v wins where it is larger than the best so far, or NaN.
-GG_INLINE void take(lanes::F8& best, lanes::I8& won, const lanes::F8& v, int32_t tap) {
-  const lanes::I8 taps = lanes::I8{} + tap;
+GG_INLINE void take(lanes::F32x8& best, lanes::I32x8& won, const lanes::F32x8& v, int32_t tap) {
+  const lanes::I32x8 taps = lanes::I32x8{} + tap;
   won = v > best ? taps : won;
   won = v != v ? taps : won;  // NOLINT(misc-redundant-expression): NaN
   best = v > best ? v : best;
@@ -68,8 +66,8 @@ GG_INLINE void take(lanes::F8& best, lanes::I8& won, const lanes::F8& v, int32_t
 // One window: taps [r0, r1) x [s0, s1). Tap (0, 0) is x[at] and may lie outside the image.
 GG_INLINE void max_window(const PoolGeometry& g, const float* x, int64_t at, int64_t r0, int64_t r1,
                           int64_t s0, int64_t s1, int64_t width, float* y, uint8_t* tap) {
-  F16 best, v;
-  I16 won{};
+  F32x16 best, v;
+  I32x16 won{};
   lanes::load(best, x + (at + (r0 * g.w + s0) * g.c), width);
   for (int64_t r = r0; r < r1; ++r) {
     for (int64_t s = s0; s < s1; ++s) {
@@ -120,8 +118,8 @@ GG_MULTIVERSION void tiled_rows(const PoolGeometry& g, const float* dy, const ui
     for (int64_t j = 0; j < g.wo; ++j) {
       for (int64_t c = 0; c < g.c; c += kLanes) {
         const int64_t width = std::min(kLanes, g.c - c), at = (row * g.wo + j) * g.c + c;
-        F16 d;
-        I16 won;
+        F32x16 d;
+        I32x16 won;
         lanes::load(d, dy + at, width);
         lanes::load(won, tap + at, width);
         for (int64_t r = 0; r < g.kernel; ++r) {
@@ -153,8 +151,8 @@ GG_MULTIVERSION void scattered_images(const PoolGeometry& g, const float* dy, co
       const int64_t left = j * g.stride - g.left;
       for (int64_t c = 0; c < g.c; c += kLanes) {
         const int64_t width = std::min(kLanes, g.c - c), at = (row * g.wo + j) * g.c + c;
-        F16 d, sum;
-        I16 won;
+        F32x16 d, sum;
+        I32x16 won;
         lanes::load(d, dy + at, width);
         lanes::load(won, tap + at, width);
         for (int64_t r = g.first_row(i); r < g.last_row(i); ++r) {
@@ -175,8 +173,7 @@ int64_t grain(int64_t values) {
   return std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, values));
 }
 
-// ---- backward
-// ------------------------------------------------------------------------------------
+// ---- backward ---------------------------------------------------------------------------------
 
 class MaxPoolNode final : public Node {
  public:
@@ -220,10 +217,10 @@ class MaxPoolNode final : public Node {
 
 }  // namespace
 
-// ---- entry
-// ---------------------------------------------------------------------------------------
+// ---- entry ------------------------------------------------------------------------------------
 
 Tensor max_pool(Tape& tape, const Tensor& x, const PoolOptions& options) {
+  check_computable("max_pool", x);
   const PoolGeometry g = pool_geometry("max_pool", x, options.kernel, options.stride, options.pad);
   Tensor y = empty_image_like(x, pooled_shape(g), x.dtype);
   Tensor tap = empty_image_like(x, pooled_shape(g), DType::u8);
@@ -243,8 +240,7 @@ Tensor max_pool(Tape& tape, const Tensor& x, const PoolOptions& options) {
   return tape.record(y, {x}, MaxPoolNode(g, x, tap, tiled));
 }
 
-// ---- case
-// ----------------------------------------------------------------------------------------
+// ---- case -------------------------------------------------------------------------------------
 
 namespace {
 

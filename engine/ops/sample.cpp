@@ -9,6 +9,8 @@ namespace {
 using kernels::center_cut;
 using kernels::network_value;
 
+constexpr int64_t kMostPixels = 32768;
+
 // One image. out: [height, width, input.channels()]; mask_out: [height, width] or null.
 void gather(const ResidentSet& set, const InputSpec& input, int32_t slice, float* out,
             uint8_t* mask_out) {
@@ -40,6 +42,10 @@ void check_sample(const char* op, const ResidentSet& set, const InputSpec& input
                   std::span<const int32_t> slices, WithMasks with_masks) {
   GG_CHECK(set.images != nullptr && set.patients != nullptr && set.scales != nullptr, op,
            ": the set has no images, patients or scales");
+  // Offsets into a stored window are 32 bits wide.
+  GG_CHECK(set.height <= kMostPixels && set.width <= kMostPixels, op,
+           ": stored windows must be at most ", kMostPixels, " pixels high and wide; got ",
+           set.height, " by ", set.width);
   GG_CHECK(!slices.empty(), op, ": needs at least one slice");
   GG_CHECK(input.height >= 1 && input.width >= 1 && input.height <= set.height &&
                input.width <= set.width,

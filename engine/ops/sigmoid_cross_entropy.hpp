@@ -10,15 +10,16 @@ struct SigmoidCrossEntropyOptions {
   Tensor sample_weights = {};  // v [...], one a row, not negative; default 1
 };
 
-/// loss = mean over i, k of v_i * (p_k * t[i, k] * -log q[i, k] + (1 - t[i, k]) * -log(1 - q[i,
-/// k])), q = sigmoid(x). PyTorch's binary_cross_entropy_with_logits(weight, pos_weight): the mean
-/// is over the number of values, whatever the weights. Shapes  x, targets [..., K], or [N], which
-/// counts as [N, 1]; targets from 0 to 1, of x's type;
+/// loss = mean over i, k of
+///   v_i * (p_k * t[i, k] * -log q[i, k] + (1 - t[i, k]) * -log(1 - q[i, k])), q = sigmoid(x).
+/// PyTorch's binary_cross_entropy_with_logits(weight, pos_weight): the mean is over the number of
+/// values, whatever the weights.
+/// Shapes  x, targets [..., K], or [N], which counts as [N, 1]; targets from 0 to 1, of x's type;
 ///         loss: a scalar, of x's type.
 /// Grads   x (targets are constants).
 /// Paths   f64 reference; f32 on the CPU. Finite for finite x: log q = min(x, 0) - log(1 + e^-|x|).
 /// Errors  Error when a shape or type disagrees, when a target is not 0 to 1 (NaN too), or when a
-///         weight is negative.
+///         weight is negative or not finite.
 Tensor sigmoid_cross_entropy(Tape& tape, const Tensor& x, const Tensor& targets,
                              const SigmoidCrossEntropyOptions& options = {});
 

@@ -324,6 +324,40 @@ TEST_CASE("augment: options and parameters out of range are refused by name") {
                     error);
     }
   }
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  using P = AugmentParams;
+  for (const auto& [name, member] : {std::pair{"rotation", &P::rotation},
+                                     {"scale", &P::scale},
+                                     {"stretch", &P::stretch},
+                                     {"shear", &P::shear},
+                                     {"shift_y", &P::shift_y},
+                                     {"shift_x", &P::shift_x},
+                                     {"elastic", &P::elastic}}) {
+    P bad;
+    bad.*member = nan;
+    CHECK(test::contains(test::error_of([&] {
+                           augment_as(cpu_stream(), data.set, input, slices, {&bad, 1});
+                         }),
+                         std::string("augment: ") + name + " must be "));
+  }
+  using C = ChannelParams;
+  for (const auto& [name, member] : {std::pair{"brightness", &C::brightness},
+                                     {"contrast", &C::contrast},
+                                     {"gamma", &C::gamma},
+                                     {"bias", &C::bias},
+                                     {"rician", &C::rician},
+                                     {"gaussian", &C::gaussian},
+                                     {"blur", &C::blur},
+                                     {"low_resolution", &C::low_resolution}}) {
+    for (const float value : {nan, -1e9f, 1e9f}) {
+      P bad;
+      bad.channel[0].*member = value;
+      CHECK(test::contains(test::error_of([&] {
+                             augment_as(cpu_stream(), data.set, input, slices, {&bad, 1});
+                           }),
+                           std::string("augment: ") + name + " must be "));
+    }
+  }
   AugmentParams p;
   p.scale = 0;
   CHECK(test::contains(test::error_of([&] {

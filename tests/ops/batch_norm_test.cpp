@@ -126,6 +126,27 @@ TEST_CASE("batch_norm: relu without residual keeps no output for the backward pa
   CHECK(tape.nodes()[0].second == x.bytes() + 4 * 4);
 }
 
+TEST_CASE("batch_norm: the gradient that it is given stays as it was") {
+  const std::vector<double> v = {1, -2, 3, -4, 5, 6, 7, -8};
+  for (const bool with_residual : {false, true}) {
+    for (const Activation activation : {Activation::none, Activation::relu}) {
+      const Tensor z = tensor({2, 2, 1, 2}, v, DType::f32),
+                   dy = tensor({2, 2, 1, 2}, v, DType::f32);
+      const Tensor two = tensor({2}, {1.5, -0.5}, DType::f32);
+      RunningStats running = fresh_stats(2, DType::f32);
+      Tape tape(cpu_stream());
+      const Tensor x = tape.watch(tensor({2, 2, 1, 2}, v, DType::f32));
+      tape.backward(
+          batch_norm(tape, x, two, two, running,
+                     {.residual = with_residual ? &z : nullptr, .activation = activation}),
+          dy);
+      CHECK(values(dy) == v);
+      CHECK(values(z) == v);
+      CHECK(values(x) == v);
+    }
+  }
+}
+
 TEST_CASE("batch_norm: errors name what was needed and what came") {
   Tape tape = Tape::off(cpu_stream(), DType::f64);
   const Tensor x = tensor({1, 2, 2, 2}, std::vector<double>(8, 1)), two = tensor({2}, {1, 1}),

@@ -300,6 +300,42 @@ TEST_CASE("conv: packed weights are made anew when the parameter changes") {
   }
 }
 
+// Of a parameter every phase of the stride has its own packed weights.
+TEST_CASE(
+    "conv: a strided, dilated or grouped layer of a parameter agrees with f64, step by step") {
+  const uint64_t seed = fresh_seed();
+  INFO("seed ", seed);
+  std::mt19937_64 generator(seed);
+  for (const ConvOptions& options :
+       {ConvOptions{.stride = 2, .pad = {1, 0, 1, 2}},
+        ConvOptions{.stride = 3, .pad = Padding::all(1)},
+        ConvOptions{.stride = 2, .pad = Padding::all(2), .dilation = 2},
+        ConvOptions{.stride = 2, .pad = Padding::all(1), .groups = 2},
+        ConvOptions{.pad = Padding::all(1), .groups = 6}}) {
+    const Problem p{{2, 9, 8, 6}, {6, 3, 3, 6 / options.groups}, options, false};
+    for (const bool vendor : {true, false}) {
+      const auto stream = Stream::cpu({.vendor = vendor});
+      Parameter w("w", zeros(*stream, p.weight));
+      for (int step = 0; step < 2; ++step) {
+        const Values v = values_for(p, generator);
+        for (int64_t i = 0; i < w.master.size(); ++i) {
+          w.master.at<float>(i) = static_cast<float>(v.weight[i]);
+        }
+        w.bump();
+        w.has_gradient = false;
+        Tape tape(*stream);
+        const Tensor x = tape.watch(from_values(*stream, p.x, v.x));
+        const Tensor y = conv(tape, x, w.on(tape), {}, options);
+        tape.backward(y, to_layout(from_values(*stream, y.shape, v.dy), y.layout));
+        INFO("stride ", options.stride, ", dilation ", options.dilation, ", groups ",
+             options.groups, ", step ", step, vendor ? ", oneDNN" : ", own");
+        check_close({values(y), values(tape.gradient(x)), values(w.gradient), {}},
+                    by_op(cpu_stream(), p, v, DType::f64), p);
+      }
+    }
+  }
+}
+
 TEST_CASE("conv: once warm, a step takes no memory from the machine") {
   for (const bool vendor : {true, false}) {
     const auto stream = Stream::cpu({.vendor = vendor});
@@ -374,6 +410,11 @@ TEST_CASE("conv: wrong arguments are named with their shapes") {
                  "paddings must not be negative; got {top 0, bottom -1, left 0, right 0}"));
   CHECK(
       contains(error({1, 4, 4, 1}, {1, 1, 1, 1}, {.dilation = -2}), "dilation must be at least 1"));
+  const int64_t huge = int64_t{1} << 62;  // would overflow in sums
+  CHECK(contains(
+      error({1, 4, 4, 1}, {1, 1, 1, 1}, {.pad = {huge, huge, 0, 0}}),
+      "stride, dilation, groups and paddings must be at most 1073741824; got 46116860184"));
+  CHECK(contains(error({1, 4, 4, 1}, {1, 2, 2, 1}, {.dilation = huge}), "must be at most"));
   CHECK(contains(error({0, 4, 4, 1}, {1, 1, 1, 1}, {}), "nothing to compute: x [0, 4, 4, 1]"));
   CHECK(contains(error({1, 4, 4, 1}, {2, 1, 1, 1}, {}, tensor({3}, {1, 2, 3})),
                  "bias must be [2], one value per output channel of weight [2, 1, 1, 1]; got [3]"));

@@ -70,6 +70,19 @@ TEST_CASE("dropout: the first elements by the documented recipe") {
   }
 }
 
+TEST_CASE(
+    "dropout: an element whose number is the probability itself is kept, one below it is not") {
+  const auto stream = Stream::cpu({.random = {.seed = 21}});
+  const kernels::PhiloxBlock block = kernels::philox({{21, 0}}, {{0, 0, 0, 4}});
+  for (uint32_t e = 0; e < 4; ++e) {
+    const double number = kernels::uniform(block.word[e]);
+    for (const DType dtype : {DType::f64, DType::f32}) {
+      CHECK(mask(*stream, {1, 4}, {.probability = number}, dtype)[e] != 0);
+      CHECK(mask(*stream, {1, 4}, {.probability = number + 0x1p-25}, dtype)[e] == 0);
+    }
+  }
+}
+
 TEST_CASE("dropout: the gradient is zero where the value is, and eval is the identity") {
   Tape tape(cpu_stream());
   const Tensor x = tape.watch(tensor({2, 3}, {1, 1, 1, 1, 1, 1}, DType::f32));

@@ -1,5 +1,6 @@
 #include "engine/ops/pool.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/support/support.hpp"
@@ -18,6 +19,25 @@ TEST_CASE("max_pool: a 2x2 window by hand, ties go to the first, NaN wins") {
     Tape off = Tape::off(cpu_stream(), dtype);
     const Tensor nan = tensor({1, 2, 2, 1}, {1, NAN, 5, 7}, dtype);
     CHECK(std::isnan(values(max_pool(off, nan))[0]));
+  }
+}
+
+TEST_CASE("max_pool: the last NaN of a window gets the gradient, in every lane and path") {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    for (const int64_t channels : {1, 16, 19}) {
+      std::vector<double> v(4 * channels, 1), wanted(4 * channels, 0);
+      for (int64_t c = 0; c < channels; ++c) {
+        v[(c % 4) * channels + c] = NAN;
+        v[channels + c] = NAN;  // pixel 1, in every channel
+        wanted[std::max<int64_t>(1, c % 4) * channels + c] = 3;
+      }
+      Tape tape(cpu_stream(), dtype);
+      const Tensor x = tape.watch(tensor({1, 2, 2, channels}, v, dtype));
+      const Tensor y = max_pool(tape, x);
+      for (const double value : values(y)) CHECK(std::isnan(value));
+      tape.backward(y, tensor(y.shape, std::vector<double>(channels, 3), dtype));
+      CHECK(values(tape.gradient(x)) == wanted);
+    }
   }
 }
 

@@ -71,6 +71,10 @@ TEST_CASE("sample: what does not exist is refused in words") {
   CHECK(contains(error(good, -1), "slice -1 of 2"));
   CHECK(
       contains(error_of([&] { sample(cpu_stream(), data.set, good, {}); }), "at least one slice"));
+  ResidentSet wide = data.set;
+  wide.width = 40000;  // nothing is read
+  CHECK(contains(error_of([&] { sample(cpu_stream(), wide, good, slices); }),
+                 "stored windows must be at most 32768 pixels high and wide; got 10 by 40000"));
   data.set.masks = nullptr;
   bad = good;
   bad.mask = MaskUse::multiply;

@@ -63,5 +63,5 @@ TEST_CASE("sigmoid_cross_entropy: errors name what was needed and what came") {
   CHECK(contains(error_of([&] {
                    loss_of(x, t, {.sample_weights = tensor({2}, {1, -1})});
                  }),
-                 "sample_weights must not be negative; got -1"));
+                 "sample_weights must be finite and not negative; got -1"));
 }

@@ -78,11 +78,15 @@ TEST_CASE("softmax_cross_entropy: errors name what was needed and what came") {
   CHECK(contains(error_of([&] {
                    loss_of(x, {0, 1}, {.sample_weights = tensor({2}, {0, -1})});
                  }),
-                 "sample_weights must not be negative; got -1"));
+                 "sample_weights must be finite and not negative; got -1"));
   CHECK(contains(error_of([&] {
                    loss_of(x, {0, 1}, {.sample_weights = tensor({2}, {0, 0})});
                  }),
                  "the weights of all rows are zero"));
+  CHECK(contains(error_of([&] {
+                   loss_of(x, {0, 1}, {.class_weights = tensor({2}, {1, INFINITY})});
+                 }),
+                 "class_weights must be finite and not negative; got inf"));
   CHECK(contains(error_of([&] {
                    loss_of(x, {0, 1}, {.label_smoothing = 1.5});
                  }),
