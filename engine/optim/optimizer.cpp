@@ -82,6 +82,7 @@ void Optimizer::average_buffers(const NamedTensors& buffers) {
     const auto same = [&name = name](const Slot& slot) { return slot.name == name; };
     GG_CHECK(std::none_of(slots_.begin(), slots_.end(), same), "optimizer: ", name,
              " is given twice");
+    check_computable("optimizer: average_buffers", buffer);
     Slot slot{name, nullptr, buffer, 0, {}, {}, empty_like(buffer)};
     copy_into(slot.ema, buffer);
     slots_.push_back(std::move(slot));

@@ -199,6 +199,44 @@ TEST_CASE("optimizer: clipping scales all gradients by their common norm") {
   }
 }
 
+TEST_CASE("optimizer: a group has its own rate and decay, and biases are not decayed") {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    const auto stream = Stream::cpu();
+    Parameter a("a", tensor({1}, {1}, dtype)), b("b", tensor({1}, {1}, dtype)),
+        c("c", tensor({1}, {1}, dtype));
+    c.decay = false;
+    Optimizer optimizer(
+        *stream,
+        {{.name = "taken", .parameters = {&a}, .lr_scale = 0.25, .weight_decay = 0.5},
+         {.name = "fresh", .parameters = {&b, &c}, .weight_decay = 2}},
+        {.kind = Kind::sgd, .momentum = 0}, LearningRates::constant(0.1, 1));
+    for (Parameter* p : {&a, &b, &c}) give(*p, {1});
+    optimizer.step();
+    CHECK(values(a.master)[0] == doctest::Approx(1 - 0.025 * (1 + 0.5)));
+    CHECK(values(b.master)[0] == doctest::Approx(1 - 0.1 * (1 + 2)));
+    CHECK(values(c.master)[0] == doctest::Approx(1 - 0.1 * 1));
+  }
+}
+
+TEST_CASE("optimizer: the norm counts every value of a large parameter") {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    const int64_t n = (3 << 15) + 5;  // more than one piece, and a rest
+    const auto stream = Stream::cpu({.threads = 2});
+    Parameter w("w", zeros(*stream, {n}, dtype));
+    Optimizer optimizer(*stream, {{.name = "all", .parameters = {&w}}},
+                        {.kind = Kind::sgd, .momentum = 0}, LearningRates::constant(1, 2));
+    give(w, std::vector<double>(n, 2));
+    optimizer.step();
+    CHECK(optimizer.gradient_norm() == doctest::Approx(2 * std::sqrt(double(n))).epsilon(1e-12));
+    CHECK(values(w.master) == std::vector<double>(n, -2));
+    std::vector<double> last(n, 0);
+    last.back() = 3;
+    give(w, last);
+    optimizer.step();
+    CHECK(optimizer.gradient_norm() == 3);
+  }
+}
+
 TEST_CASE("optimizer: gradients that are not finite change nothing and are counted as skipped") {
   const auto stream = Stream::cpu();
   Parameter w("w", tensor({2}, {1, 2}, DType::f32));
@@ -311,4 +349,9 @@ TEST_CASE("optimizer: errors name what was needed and what came") {
   CHECK(contains(error_of([&] { optimizer.step(); }),
                  "step 1 is beyond the learning rates of 1 steps"));
   CHECK(contains(error_of([&] { optimizer.swap_in_ema(); }), "ema_decay is 0"));
+  Optimizer averaging = make({all}, {.ema_decay = 0.5});
+  CHECK(contains(error_of([&] {
+                   averaging.average_buffers({{"n", tensor({1}, {1}, DType::i32)}});
+                 }),
+                 "average_buffers: x must be f32 or f64; got i32 [1]"));
 }
