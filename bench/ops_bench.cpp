@@ -1,7 +1,7 @@
 // Every registered case's bench rows: the forward pass alone, and forward with backward, on one
 // thread. GB/s counts the least bytes that the case states for the forward pass; `copy` is what the
 // same machine moves in the same run, read and write counted.
-//   build/release/bench_ops --benchmark_filter='batch_norm|copy'
+//   build/bench/bench_ops --benchmark_filter='batch_norm|copy'
 #include <benchmark/benchmark.h>
 
 #include <cstring>

@@ -22,6 +22,8 @@ void match(const std::string& source, const char* kind, const std::vector<NamedT
     GG_REFUSE_UNLESS(found != by_name.end(), source, ": ", kind, ' ', one.name, " is missing");
     GG_REFUSE_UNLESS(found->second->shape == one.value.shape, source, ": ", kind, ' ', one.name,
                      " must be ", one.value.shape, "; got ", found->second->shape);
+    GG_REFUSE_UNLESS(is_float(found->second->dtype), source, ": ", kind, ' ', one.name,
+                     " must hold floating numbers; got ", found->second->dtype);
     plan.emplace_back(found->second, one.value);
     by_name.erase(found);
   }

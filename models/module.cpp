@@ -113,6 +113,8 @@ Conv::Conv(Weights& weights, const std::string& name, const ConvLayer& layer) {
   GG_CHECK(layer.groups >= 1 && layer.in % layer.groups == 0 && layer.out % layer.groups == 0, name,
            ": ", layer.in, " and ", layer.out, " channels do not split into ", layer.groups,
            " groups");
+  GG_CHECK(layer.kernel % 2 == 1, name, ": the kernel must be odd, so that padding is the same on ",
+           "both sides; got ", layer.kernel);
   const Shape shape{layer.out, layer.kernel, layer.kernel, layer.in / layer.groups};
   weight_ = &weights.add(name + ".weight", shape, layer.init, true, fans_of(shape, layer.groups));
   if (layer.bias) bias_ = &weights.add(name + ".bias", {layer.out}, Init::zeros, false);

@@ -1,7 +1,7 @@
 #include "models/settings.hpp"
 
+#include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <utility>
 
 #include "models/refuse.hpp"

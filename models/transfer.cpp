@@ -69,6 +69,12 @@ ChannelPlan plan_channels(const std::vector<std::string>& from, const std::vecto
   return plan;
 }
 
+void check_type(const std::string& source, const char* kind, const std::string& name,
+                const Tensor& x) {
+  GG_REFUSE_UNLESS(x.dtype == DType::f32 || x.dtype == DType::f64, source, ": ", kind, ' ', name,
+                   " must be f32 or f64; got ", x.dtype);
+}
+
 double value_at(const Tensor& x, int64_t i) {
   return x.dtype == DType::f64 ? x.at<double>(i) : x.at<float>(i);
 }
@@ -137,6 +143,7 @@ TransferReport transfer(Network& network, const Checkpoint& from, const Transfer
     }
     GG_REFUSE_UNLESS(found->second->shape == expected, source, ": parameter ", name, " must be ",
                      expected, "; got ", found->second->shape);
+    check_type(source, "parameter", name, *found->second);
     if (is_first) {
       first = parameter->master;
       first_from = found->second;
@@ -152,6 +159,7 @@ TransferReport transfer(Network& network, const Checkpoint& from, const Transfer
     GG_REFUSE_UNLESS(found != buffers.end(), source, ": buffer ", buffer.name, " is missing");
     GG_REFUSE_UNLESS(found->second->shape == buffer.value.shape, source, ": buffer ", buffer.name,
                      " must be ", buffer.value.shape, "; got ", found->second->shape);
+    check_type(source, "buffer", buffer.name, *found->second);
     copies.push_back({buffer.value, found->second});
     report.taken.push_back(buffer.name);
   }

@@ -98,9 +98,14 @@ std::vector<NamedTensor> read_tensors(const Hdf5Reader& in, const std::string& g
   return tensors;
 }
 
-std::vector<std::string> to_pairs(const std::map<std::string, std::string>& map) {
+std::vector<std::string> to_pairs(const std::string& path,
+                                  const std::map<std::string, std::string>& map) {
   std::vector<std::string> pairs;
-  for (const auto& [key, value] : map) pairs.push_back(concat_text(key, "=", value));
+  for (const auto& [key, value] : map) {
+    GG_REFUSE_UNLESS(!key.empty() && key.find('=') == std::string::npos, path, ": '", key,
+                     "' is no name of an option or note");
+    pairs.push_back(concat_text(key, "=", value));
+  }
   return pairs;
 }
 
@@ -171,7 +176,7 @@ void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
   out.attribute("/", "format", kFormat);
   out.attribute("/", "version", kVersion);
   out.attribute("/", "architecture", checkpoint.architecture);
-  out.attribute("/", "options", to_pairs(checkpoint.settings));
+  out.attribute("/", "options", to_pairs(path, checkpoint.settings));
   out.attribute("/", "channels", checkpoint.input.channels);
   out.attribute("/", "mask", checkpoint.input.mask);
   out.attribute("/", "window", checkpoint.input.window);
@@ -179,7 +184,7 @@ void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
   out.attribute("/", "step", checkpoint.step);
   out.attribute("/", "epoch", checkpoint.epoch);
   out.attribute("/", "seed", static_cast<int64_t>(checkpoint.seed));
-  out.attribute("/", "notes", to_pairs(checkpoint.notes));
+  out.attribute("/", "notes", to_pairs(path, checkpoint.notes));
   out.write("/classes", checkpoint.classes);
   write_tensors(out, path, "/parameters", checkpoint.parameters);
   write_tensors(out, path, "/buffers", checkpoint.buffers);

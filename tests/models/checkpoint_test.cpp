@@ -83,6 +83,8 @@ std::string reading_error(const std::string& path) {
 TEST_CASE("checkpoint: what was written comes back, and equal content gives equal bytes") {
   const TempDir folder;
   const auto network = small_network(3);
+  Tensor var = network->weights().buffers()[1].value;
+  var.at<float>(1) = 2.5f;
   const Checkpoint written = full_checkpoint(*network);
   const std::string path = folder / "a.h5";
   write_checkpoint(path, written);
@@ -119,6 +121,7 @@ TEST_CASE("checkpoint: what was written comes back, and equal content gives equa
     CHECK(values(other->weights().parameters()[i]->master) ==
           values(network->weights().parameters()[i]->master));
   }
+  CHECK(values(other->weights().buffers()[1].value) == std::vector{1.0, 2.5});
   const auto made = models::make_network(read, cpu_stream());
   CHECK(made->settings() == network->settings());
 
@@ -163,6 +166,8 @@ TEST_CASE("checkpoint: what must not be written is refused, and the old file sta
   CHECK(contains(refused([&](Checkpoint& c) { c.parameters.push_back(c.parameters[0]); }),
                  "/parameters/stage1.conv1.weight was given twice"));
   CHECK(contains(refused([&](Checkpoint& c) { c.optimizer[0].name = "a/b"; }), "'a/b' is no name"));
+  CHECK(contains(refused([&](Checkpoint& c) { c.notes["a=b"] = "c"; }),
+                 "'a=b' is no name of an option or note"));
   CHECK(contains(refused([&](Checkpoint& c) { c.seen.identities.pop_back(); }),
                  "2 patients seen, with 1 identities"));
 }
@@ -256,6 +261,9 @@ TEST_CASE("checkpoint: weights that do not fit the network leave it as it was") 
   CHECK(refused([](Checkpoint& c) {
           c.buffers.push_back({"extra.mean", tensor({1}, {1})});
         }) == path + ": buffer extra.mean has no place in the network");
+  CHECK(refused([](Checkpoint& c) {
+          c.buffers.back().value = tensor({3}, {1, 2, 3}, DType::i32);
+        }) == path + ": buffer stage2.norm1.var must hold floating numbers; got i32");
   Checkpoint unknown = good;
   unknown.architecture = "resnet";
   CHECK(error_of([&] { models::make_network(unknown, cpu_stream()); }) ==

@@ -214,6 +214,52 @@ TEST_CASE("networks: train and eval differ, eval repeats, running statistics mov
   }
 }
 
+TEST_CASE(
+    "networks: dropout thins the pooled features in training alone, each layer in its own way") {
+  const auto stream = Stream::cpu({.random = {.seed = 4}});
+  const auto run = [&](const char* probability, Mode mode) {
+    const auto network =
+        make_network("subtype", {{"widths", "3-24"}, {"dropout", probability}}, *stream);
+    network->weights().freeze_norms("");  // batch norm alike in both modes
+    Tape tape = Tape::off(*stream);
+    return values(network->forward(tape, random_tensor({2, 9, 7, 1}, DType::f32, 11), {}, mode));
+  };
+  CHECK(run("0", Mode::train) == run("0", Mode::eval));
+  CHECK(run("0.5", Mode::eval) == run("0", Mode::eval));
+  CHECK(run("0.5", Mode::train) != run("0", Mode::eval));
+  Weights weights(*stream);
+  const Dropout first(weights, 0.5), second(weights, 0.5);
+  Tape tape = Tape::off(*stream);
+  const Tensor ones = tensor({4, 16}, std::vector<double>(64, 1), DType::f32);
+  CHECK(values(first(tape, ones, Mode::train)) != values(second(tape, ones, Mode::train)));
+  CHECK(contains(error_of([&] { Dropout(weights, 1); }), "must be in [0, 1); got 1"));
+}
+
+TEST_CASE("layers: first weights by name, and what a layer cannot be is refused") {
+  const auto stream = Stream::cpu({.random = {.seed = 5}});
+  Weights weights(*stream);
+  const Conv conv(weights, "c", {.in = 8, .out = 12, .groups = 4, .bias = true});
+  const Linear linear(weights, "l", 30, 20);
+  const BatchNorm norm(weights, "n", 6);
+  const auto drawn = [&](size_t index, Init init, const Shape& shape, const Fans& fans) {
+    Tensor w = empty(*stream, shape);
+    initialize(w, init, fans, stream->random(), static_cast<uint32_t>(index));
+    return values(w) == values(weights.parameters()[index]->master);
+  };
+  CHECK(drawn(0, Init::he_normal, {12, 3, 3, 2}, {.in = 18, .out = 27}));
+  CHECK(drawn(1, Init::zeros, {12}, {}));
+  CHECK(drawn(2, Init::glorot_uniform, {20, 30}, {.in = 30, .out = 20}));
+  CHECK(drawn(3, Init::zeros, {20}, {}));
+  CHECK(drawn(4, Init::ones, {6}, {}));
+  CHECK(drawn(5, Init::zeros, {6}, {}));
+  CHECK(contains(error_of([&] { Conv(weights, "c", {.in = 8, .out = 12}); }),
+                 "two parameters are called c.weight"));
+  CHECK(contains(error_of([&] { Conv(weights, "d", {.in = 8, .out = 12, .groups = 3}); }),
+                 "d: 8 and 12 channels do not split into 3 groups"));
+  CHECK(contains(error_of([&] { Conv(weights, "d", {.in = 8, .out = 12, .kernel = 2}); }),
+                 "d: the kernel must be odd"));
+}
+
 TEST_CASE("networks: frozen stages get no gradient, the rest does") {
   const auto network =
       make_network("subtype", {{"widths", "2-3-4"}, {"classes", "3"}}, cpu_stream(), DType::f64);

@@ -155,6 +155,11 @@ TEST_CASE("transfer: what does not fit is named and leaves the network as it was
               c.parameters[0].value = tensor({2}, {1, 2});
             },
             plain) == "gbm.h5: parameter stage1.conv1.weight must be [2, 3, 3, 2]; got [2]");
+  CHECK(refused(
+            [](Checkpoint& c) {
+              c.parameters[1].value = tensor({2}, {1, 2}, DType::i32);
+            },
+            plain) == "gbm.h5: parameter stage1.norm1.gamma must be f32 or f64; got i32");
   CHECK(refused([](Checkpoint& c) { c.buffers.clear(); }, plain) ==
         "gbm.h5: buffer stage1.norm1.mean is missing");
   CHECK(refused([](Checkpoint& c) { c.input.channels = {"a"}; }, plain) ==
