@@ -201,6 +201,12 @@ TEST_CASE("tree: README.md names files that exist") { check_guide("README.md"); 
 
 TEST_CASE("tree: TOUR.md names files that exist") { check_guide("TOUR.md"); }
 
+TEST_CASE("tree: the guides of single folders name files that exist") {
+  for (const std::string& file : project_files()) {
+    if (has_suffix(file, {"/README.md"})) check_guide(file);
+  }
+}
+
 TEST_CASE("tree: no file is larger than 1 MiB") {
   for (const std::string& file : project_files()) {
     CHECK_MESSAGE(fs::file_size(kRoot / file) <= 1 << 20, file, " is larger than 1 MiB");
