@@ -36,7 +36,7 @@ keep() {  # keep RUN NAME FILE...
   mkdir -p "$kept"
   for file in "$@"; do cp "$run/$file" "$kept/$file"; done
   # A path of one machine says nothing on another.
-  sed -i -E "s#^(data|init|command|ledger) = '.*/#\\1 = '#" "$kept/config.toml"
+  sed -i -E "s#'($work|${ledger%/*})/#'#" "$kept/config.toml"
 }
 
 arm() {  # arm NAME SEED OPTION...
