@@ -3,17 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/cli/png.hpp"
 #include "engine/core/atomic_file.hpp"
-#include "engine/core/error.hpp"
 
-// Static, so that another file of the program may hold the same library.
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #include <stb/stb_easy_font.h>
-#include <stb/stb_image_write.h>
 #pragma GCC diagnostic pop
 
 namespace gliograd::cli {
@@ -65,13 +60,7 @@ class Canvas {
   }
 
   void png(const std::string& path) const {
-    int size = 0;
-    unsigned char* bytes =
-        stbi_write_png_to_mem(pixels_.data(), static_cast<int>(width_ * 3),
-                              static_cast<int>(width_), static_cast<int>(height_), 3, &size);
-    if (bytes == nullptr) throw WorkError(path + ": out of memory");
-    const std::vector<uint8_t> file(bytes, bytes + size);
-    STBIW_FREE(bytes);
+    const std::vector<uint8_t> file = encode_png(pixels_, height_, width_, 3);
     write_atomically(path, file.data(), file.size());
   }
 

@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <gliograd_commit.hpp>
 
-#include "apps/cli/run_folder.hpp"
 #include "engine/core/atomic_file.hpp"
 #include "engine/core/digest.hpp"
+#include "engine/device/machine.hpp"
 
 namespace gliograd::cli {
 
@@ -25,7 +25,7 @@ RunFacts run_facts(const data::Dataset& set, const std::string& data_file,
     facts.run.emplace_back("init-patients", std::to_string(init->seen.ids.size()));
     if (init->seen.provenance_unknown) facts.run.emplace_back("init-provenance", "unknown");
   }
-  facts.machine = {{"device", "cpu"}, {"kind", cpu_kind()}};
+  facts.machine = {{"device", "cpu"}, {"kind", machine_facts().kind}};
   char date[32];
   const std::time_t now = std::time(nullptr);
   std::tm utc{};

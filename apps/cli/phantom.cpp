@@ -5,11 +5,11 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "apps/cli/commands.hpp"
 #include "data/readers/phantom_files.hpp"
 #include "engine/core/log.hpp"
+#include "engine/device/machine.hpp"
 
 namespace gliograd::cli {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 struct PhantomCommand {
   data::PhantomOptions phantom;
   std::string out;
-  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  int threads = usable_cores();
   bool json = false;
 };
 

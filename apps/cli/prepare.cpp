@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "apps/cli/commands.hpp"
 #include "apps/study/progress.hpp"
@@ -15,6 +14,7 @@
 #include "data/readers/prepare_lgg.hpp"
 #include "data/readers/prepared_set.hpp"
 #include "engine/core/log.hpp"
+#include "engine/device/machine.hpp"
 
 namespace gliograd::cli {
 namespace {
@@ -23,7 +23,7 @@ struct PrepareOptions {
   std::string folder, out, crop = "window", slices = "tumor", table;
   int64_t size = 128;
   double margin = 0.1;
-  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  int threads = usable_cores();
   bool mask_optional = false, json = false;
   std::vector<std::string> labels, covariates;
 };
@@ -158,8 +158,8 @@ void finish(const std::string& kind, const PrepareOptions& options,
 }
 
 void check_threads(const PrepareOptions& options) {
-  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
-  if (static_cast<unsigned>(options.threads) > cores) {
+  const int cores = usable_cores();
+  if (options.threads > cores) {
     log_warning(fmt::format("{} threads on {} cores", options.threads, cores));
   }
 }

@@ -8,7 +8,6 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -139,23 +138,6 @@ std::vector<study::HistoryRow> parse_history(const std::string& text, const std:
                        value(3), value(4), value(5)});
   }
   return history;
-}
-
-std::string cpu_kind() {
-  std::ifstream in("/proc/cpuinfo");
-  std::string line, vendor, flags;
-  while (std::getline(in, line) && !line.empty()) {  // the first processor
-    const size_t colon = line.find(": ");
-    if (colon == std::string::npos) continue;
-    if (line.rfind("vendor_id", 0) == 0) vendor = line.substr(colon + 2);
-    if (line.rfind("flags", 0) == 0) flags = " " + line.substr(colon + 2) + " ";
-  }
-  std::string kind = vendor;
-  for (const char* flag : {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}) {
-    if (flags.find(concat_text(" ", flag, " ")) != std::string::npos)
-      kind += concat_text(" ", flag);
-  }
-  return kind;
 }
 
 RunFolder::RunFolder(const std::string& path, const std::vector<study::NamedSetting>& settings,

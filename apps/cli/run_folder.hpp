@@ -44,7 +44,4 @@ class RunFolder final : public study::RunStore {
 std::string history_text(const std::vector<study::HistoryRow>& history);
 std::vector<study::HistoryRow> parse_history(const std::string& text, const std::string& name);
 
-/// "GenuineIntel avx2 avx512f": what bits depend on, for config.toml.
-std::string cpu_kind();
-
 }  // namespace gliograd::cli

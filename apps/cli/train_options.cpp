@@ -1,10 +1,10 @@
 #include "apps/cli/train_options.hpp"
 
 #include <CLI/CLI.hpp>
-#include <thread>
 
 #include "engine/core/error.hpp"
 #include "engine/core/log.hpp"
+#include "engine/device/machine.hpp"
 
 namespace gliograd::cli {
 
@@ -48,7 +48,9 @@ void add_train_options(CLI::App& command, study::TrainSettings& s) {
       training);
   add("--tta", s.tta, "views a slice in evaluation: 1, 2, 4 or 8 flips and rotations", training);
   add("--seed", s.seed, "of everything random", training);
-  add("--intra-threads", s.intra_threads, "threads of one network (bits may differ with it)",
+  add("--intra-threads", s.intra_threads,
+      "threads of one network (with oneDNN, gradients of convolutions differ by it in their last "
+      "bits)",
       training);
 
   const char* transfer = "Transfer";
@@ -63,7 +65,7 @@ void add_train_options(CLI::App& command, study::TrainSettings& s) {
 }
 
 void add_threads_option(CLI::App& command, int& threads) {
-  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int cores = usable_cores();
   threads = cores;
   command.add_option("--threads", threads, "threads in all")
       ->capture_default_str()

@@ -1,10 +1,10 @@
 #include "data/readers/prepare.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 
 #include "data/fingerprint.hpp"
+#include "data/leak_guard.hpp"
 #include "data/robust_scale.hpp"
 #include "data/shape_features.hpp"
 #include "kernels/base.hpp"
@@ -321,21 +321,9 @@ Dataset join_patients(std::vector<PreparedPatient> patients, std::vector<std::st
   return set;
 }
 
-std::string identity_of(const std::string& id) {
-  const auto separator = [&](size_t at) { return id[at] == '_' || id[at] == '-'; };
-  if (id.size() < 12 || id.compare(0, 4, "TCGA") != 0 || !separator(4) || !separator(7)) {
-    return "unknown";
-  }
-  if (id.size() > 12 && !separator(12)) return "unknown";
-  for (const size_t at : {5, 6, 8, 9, 10, 11}) {
-    if (std::isalnum(static_cast<unsigned char>(id[at])) == 0) return "unknown";
-  }
-  return "TCGA-" + id.substr(5, 2) + "-" + id.substr(8, 4);
-}
-
 std::string site_of(const std::string& id) {
-  const std::string identity = identity_of(id);
-  return identity == "unknown" ? std::string() : identity.substr(5, 2);
+  const std::string identity = canonical_identity(id);
+  return identity == kUnknownIdentity ? std::string() : identity.substr(5, 2);
 }
 
 }  // namespace gliograd::data

@@ -79,9 +79,7 @@ void scale_square(const WholeSlice& slice, int64_t channels, double row, double 
 std::vector<uint8_t> present_channels(const std::vector<WholeSlice>& slices, int64_t channels,
                                       int64_t reference);
 
-/// `TCGA-xx-xxxx` out of an id that begins like TCGA_xx_xxxx or TCGA-xx-xxxx; else "unknown".
-std::string identity_of(const std::string& id);
-/// The two letters after TCGA; else empty.
+/// The two letters after TCGA of an id with a canonical identity (leak_guard.hpp); else empty.
 std::string site_of(const std::string& id);
 
 }  // namespace gliograd::data

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "data/leak_guard.hpp"
 #include "data/readers/source_folder.hpp"
 
 namespace gliograd::data {
@@ -61,7 +62,7 @@ Prepared prepare_gbm(const std::string& folder, const GbmOptions& options,
         Patient patient;
         patient.id = patients[p].id;
         patient.site = site_of(patient.id);
-        patient.identity = identity_of(patient.id);
+        patient.identity = canonical_identity(patient.id);
         patient.present =
             gray ? std::vector<uint8_t>(kChannels, 0) : present_channels(slices, kChannels, kFlair);
         prepared[p] = prepare_patient(patient, std::move(slices), options.crop);

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "data/leak_guard.hpp"
 #include "data/readers/source_folder.hpp"
 #include "engine/core/atomic_file.hpp"
 #include "engine/core/digest.hpp"
@@ -80,7 +81,7 @@ Prepared prepare_lgg(const std::string& folder, const LggOptions& options,
         Patient patient;
         patient.id = patients[p].id;
         patient.site = site_of(patient.id);
-        patient.identity = identity_of(patient.id);
+        patient.identity = canonical_identity(patient.id);
         patient.present = present_channels(slices, kChannels, kFlair);
         prepared[p] = prepare_patient(patient, std::move(slices), options.crop);
         digests[p] = digest.hex();

@@ -49,32 +49,36 @@ std::string brand() {
   return name.empty() ? "unknown" : name;
 }
 
+std::string vendor() {  // the twelve letters stand in ebx, edx, ecx
+  const Leaf zero = cpuid(0);
+  const std::array<unsigned, 3> letters = {zero.ebx, zero.edx, zero.ecx};
+  std::string name(12, '\0');
+  std::memcpy(name.data(), letters.data(), 12);
+  return name;
+}
+
 void read_processor(MachineFacts& facts) {
   facts.processor = brand();
+  facts.kind = vendor();
   const uint64_t saved = saved_state();
   const bool avx = (saved & 0x6) == 0x6, avx512 = (saved & 0xe6) == 0xe6,
              amx = (saved & 0x60000) == 0x60000;
   const Leaf seven = cpuid(7), seven_one = cpuid(7, 1);
-  const auto add = [&](bool here, const char* name) {
-    if (here) facts.features.emplace_back(name);
+  const auto add = [&](bool here, const char* name, const char* in_kind = nullptr) {
+    if (!here) return;
+    facts.features.emplace_back(name);
+    if (in_kind != nullptr) facts.kind += std::string(" ") + in_kind;
   };
-  add(avx && (seven.ebx >> 5 & 1) != 0, "AVX2");
-  add(avx512 && (seven.ebx >> 16 & 1) != 0, "AVX-512");
-  add(avx512 && (seven_one.eax >> 5 & 1) != 0, "AVX512-BF16");
+  add(avx && (seven.ebx >> 5 & 1) != 0, "AVX2", "avx2");
+  add(avx512 && (seven.ebx >> 16 & 1) != 0, "AVX-512", "avx512f");
+  add(avx512 && (seven_one.eax >> 5 & 1) != 0, "AVX512-BF16", "avx512_bf16");
   add(avx512 && (seven.edx >> 23 & 1) != 0, "AVX512-FP16");
-  add(amx && (seven.edx >> 22 & 1) != 0, "AMX-BF16");
+  add(amx && (seven.edx >> 22 & 1) != 0, "AMX-BF16", "amx_bf16");
   add(amx && (seven.edx >> 25 & 1) != 0, "AMX-INT8");
 }
 #else
-void read_processor(MachineFacts& facts) { facts.processor = "unknown"; }
+void read_processor(MachineFacts& facts) { facts.processor = facts.kind = "unknown"; }
 #endif
-
-int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
 
 int64_t available_memory() {
   std::ifstream in("/proc/meminfo");
@@ -89,6 +93,13 @@ int64_t available_memory() {
 }
 
 }  // namespace
+
+int usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
 
 MachineFacts machine_facts() {
   MachineFacts facts;

@@ -11,11 +11,16 @@ struct MachineFacts {
   std::string processor;              // brand string of cpuid; "unknown" on other architectures
   std::vector<std::string> features;  // of AVX2 AVX-512 AVX512-BF16 AVX512-FP16 AMX-BF16 AMX-INT8,
                                       // as far as processor and operating system both have them
-  int cores = 1;                      // that this process may use
-  int64_t memory_bytes = 0;           // physical; 0 where it cannot be told
-  int64_t available_bytes = 0;        // the system's estimate of what new work can have
+  std::string kind;  // "AuthenticAMD avx2 avx512f": what a result's bits depend on, for the record
+                     // of a run; of avx2 avx512f avx512_bf16 amx_bf16, as Linux names them
+  int cores = 1;     // that this process may use
+  int64_t memory_bytes = 0;     // physical; 0 where it cannot be told
+  int64_t available_bytes = 0;  // the system's estimate of what new work can have
 };
 MachineFacts machine_facts();
+
+/// How many cores this process may use, at least 1.
+int usable_cores();
 
 /// GPUs by the NVIDIA driver's own count, without the CUDA runtime (which costs 0.1 s to open).
 struct GpuFacts {

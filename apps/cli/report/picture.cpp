@@ -2,18 +2,10 @@
 #include <array>
 #include <map>
 
+#include "apps/cli/png.hpp"
 #include "apps/cli/report/charts.hpp"
 #include "apps/cli/report/svg.hpp"
 #include "engine/core/error.hpp"
-
-// Static, so that another file of the program may hold the same library.
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#include <stb/stb_image_write.h>
-#pragma GCC diagnostic pop
 
 namespace gliograd::cli::report {
 namespace {
@@ -88,20 +80,7 @@ std::string outline_path(const std::vector<uint8_t>& mask, int64_t height, int64
 }
 
 std::string png_uri(const std::vector<uint8_t>& gray, int64_t height, int64_t width) {
-  GG_CHECK(static_cast<int64_t>(gray.size()) == height * width, "png_uri: ", gray.size(),
-           " values for ", height, " x ", width);
-  std::vector<uint8_t> png;
-  const auto append = [](void* context, void* data, int size) {
-    const auto* bytes = static_cast<const uint8_t*>(data);
-    auto* out = static_cast<std::vector<uint8_t>*>(context);
-    out->insert(out->end(), bytes, bytes + size);
-  };
-  stbi_write_png_compression_level = 9;
-  if (stbi_write_png_to_func(append, &png, static_cast<int>(width), static_cast<int>(height), 1,
-                             gray.data(), static_cast<int>(width)) == 0) {
-    throw WorkError("a picture could not be encoded");
-  }
-  return "data:image/png;base64," + base64(png);
+  return "data:image/png;base64," + base64(encode_png(gray, height, width, 1));
 }
 
 }  // namespace gliograd::cli::report

@@ -148,6 +148,8 @@ Arm network_arm(const ReportData& report) {
   return arm;
 }
 
+// Each baseline is tested on all the patients that it has itself (an age may be missing), so this
+// is no study::compare_arms, which tests all arms on the patients that every one of them has.
 Arm baseline_arm(const study::Baseline& baseline, const std::string& name,
                  const std::vector<ScoredPatient>& network, bool binary, bool within) {
   Arm arm;
