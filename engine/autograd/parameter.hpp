@@ -18,7 +18,7 @@ class Parameter {
 
   std::string name;  // dotted: "features.0.conv.weight"
   Tensor master;
-  Tensor gradient;            // same shape and type; undefined until the first backward pass
+  Tensor gradient;            // same shape and type; made by the first tape that needs it
   bool has_gradient = false;  // false: the next backward pass overwrites instead of adding
   bool trainable = true;      // false: frozen, no gradient is computed
   bool decay = true;          // whether weight decay applies (not to biases and batch norm)

@@ -48,6 +48,9 @@ Tensor Tape::watch(Parameter& parameter, const Tensor& x) {
   if (recording_ && parameter.trainable) {
     y.variable = new_variable();
     parameters_[y.variable] = &parameter;
+    // Here and not in backward(): then the first step holds all that a later one holds at any
+    // moment, and later ones find everything in the arena.
+    if (!parameter.gradient.defined()) parameter.gradient = empty_like(parameter.master);
   }
   return y;
 }
@@ -127,7 +130,6 @@ void Tape::backward(const Tensor& y, const Tensor& dy) {
   for (size_t v = 1; v < parameters_.size(); ++v) {
     if (parameters_[v] == nullptr || !gradients_[v].defined()) continue;
     Parameter& parameter = *parameters_[v];
-    if (!parameter.gradient.defined()) parameter.gradient = empty_like(parameter.master);
     if (parameter.has_gradient) {
       add_into(parameter.gradient, gradients_[v], threads);
     } else {
