@@ -186,7 +186,8 @@ TEST_CASE("prepare lgg: of all slices, one without tumor is cut where the neares
   CHECK(prepared.notes.size() == 1);
 }
 
-TEST_CASE("prepare lgg: the same set for any number of threads, another digest for another input") {
+TEST_CASE("prepare lgg: the same set for any number of threads, another digest for another input" *
+          doctest::test_suite("threads")) {
   const LggFolder folder(4, 2);
   const Dataset one = prepare(folder, 16, 1).set, four = prepare(folder, 16, 4).set;
   CHECK(one.images == four.images);

@@ -1,6 +1,10 @@
 #include "engine/device/allocator.hpp"
 
+#include <atomic>
 #include <cstdlib>
+#include <cstring>
+#include <random>
+#include <thread>
 
 #include "tests/support/support.hpp"
 
@@ -64,4 +68,39 @@ TEST_CASE("arena: sizes are rounded up by at most an eighth, and blocks are alig
     CHECK(arena.stats().in_use_bytes <= std::max<int64_t>(256, bytes + bytes / 8 + 256));
     arena.release(block, bytes);
   }
+}
+
+TEST_CASE("arena: threads that share one never hold the same block" *
+          doctest::test_suite("threads")) {
+  const uint64_t seed = fresh_seed();
+  INFO("seed ", seed);
+  CachingAllocator arena(host_memory());
+  std::atomic<int> torn{0};
+  const auto work = [&](int thread) {
+    std::mt19937_64 random(seed + static_cast<uint64_t>(thread));
+    std::vector<std::pair<void*, int64_t>> held;
+    const auto release = [&] {
+      const auto [memory, bytes] = held.back();
+      const auto* first = static_cast<const uint8_t*>(memory);
+      if (first[0] != thread || first[bytes - 1] != thread) ++torn;
+      arena.release(memory, bytes);
+      held.pop_back();
+    };
+    for (int i = 0; i < 500; ++i) {
+      const int64_t bytes = 1 + static_cast<int64_t>(random() % 5000);
+      void* memory = arena.allocate(bytes);
+      std::memset(memory, thread, static_cast<size_t>(bytes));
+      held.emplace_back(memory, bytes);
+      if (i % 97 == 0) arena.trim();
+      if (arena.stats().in_use_bytes < bytes) ++torn;
+      if (held.size() > 8) release();
+    }
+    while (!held.empty()) release();
+  };
+  std::vector<std::thread> team;
+  for (int t = 1; t <= 4; ++t) team.emplace_back(work, t);
+  for (std::thread& thread : team) thread.join();
+  CHECK(torn == 0);
+  CHECK(arena.stats().in_use_bytes == 0);
+  CHECK(arena.stats().peak_bytes > 0);
 }

@@ -119,7 +119,8 @@ TEST_CASE(
   CHECK(study::pooled_auc(result.predictions, 2) > 0.9);
 }
 
-TEST_CASE("crossval: the same bits for any number of threads and folds at once") {
+TEST_CASE("crossval: the same bits for any number of threads and folds at once" *
+          doctest::test_suite("threads")) {
   const data::Dataset set = tiny_cohort();
   study::CrossvalSettings settings = small_settings();
   settings.train.preset = "full";
@@ -211,10 +212,12 @@ TEST_CASE("crossval: with nothing to see, every kind of split scores about one h
   }
 }
 
-TEST_CASE("crossval: permutations are run on shuffled labels and kept by the store") {
+TEST_CASE("crossval: permutations are run on shuffled labels and kept by the store" *
+          doctest::test_suite("threads")) {
   const data::Dataset set = tiny_cohort();
   study::CrossvalSettings settings = small_settings();
   settings.permutations = 3;
+  settings.threads = 3;
   study::MemoryRunStore store;
   const study::CrossvalResult result = run(set, settings, store);
   CHECK(result.permutations.size() == 3);
@@ -223,7 +226,8 @@ TEST_CASE("crossval: permutations are run on shuffled labels and kept by the sto
   CHECK(text_of(run(set, settings, store)) == expected);  // all from the store
 }
 
-TEST_CASE("crossval: an error inside a fold names the fold and keeps its type") {
+TEST_CASE("crossval: an error inside a fold names the fold and keeps its type" *
+          doctest::test_suite("threads")) {
   const data::Dataset set = tiny_cohort();
   study::CrossvalSettings settings = small_settings();
   settings.repeats = 2;

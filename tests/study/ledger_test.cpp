@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <thread>
 
 #include "tests/support/support.hpp"
 
@@ -51,6 +52,21 @@ TEST_CASE("ledger: processes that write at once lose no line") {
     REQUIRE(waitpid(child, &status, 0) == child);
     CHECK(status == 0);
   }
+  CHECK(count_looks(read_ledger(path), "t") == 40);
+}
+
+TEST_CASE("ledger: threads that write at once lose no line" * doctest::test_suite("threads")) {
+  const test::TempDir folder;
+  const std::string path = folder / "looks.csv";
+  std::vector<std::thread> team;
+  for (int t = 0; t < 4; ++t) {
+    team.emplace_back([&path, t] {
+      for (int i = 0; i < 10; ++i) {
+        record_look(path, {utc_now(), "t", "s", 0.5, std::to_string(t) + "-" + std::to_string(i)});
+      }
+    });
+  }
+  for (std::thread& thread : team) thread.join();
   CHECK(count_looks(read_ledger(path), "t") == 40);
 }
 
