@@ -1,0 +1,79 @@
+// The one door through which every kernel is launched: it gives the launch a name, says what the
+// work must move and compute at least, and turns what the runtime refuses into an error that names
+// the kernel.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include "kernels/base.hpp"
+
+#ifndef __CUDACC__
+#include <tuple>
+#include <type_traits>
+#endif
+
+namespace gliograd::kernels {
+
+struct Launch {
+  const char* name;
+  dim3 grid, block;
+  size_t shared_bytes = 0;
+  Cost cost = {};
+};
+
+/// Blocks of `block` threads that cover n elements.
+inline uint32_t blocks_for(int64_t n, int64_t block) {
+  return static_cast<uint32_t>((n + block - 1) / block);
+}
+
+[[noreturn]] inline void fail_launch(const Launch& shape, const char* why) {
+  const auto text = [](dim3 d) {
+    return "(" + std::to_string(d.x) + "," + std::to_string(d.y) + "," + std::to_string(d.z) + ")";
+  };
+  throw DeviceError(std::string(shape.name) + ": launch of grid " + text(shape.grid) + ", block " +
+                    text(shape.block) + ", " + std::to_string(shape.shared_bytes) +
+                    " bytes of shared memory: " + why);
+}
+
+#ifdef __CUDACC__
+
+#define GG_DYNAMIC_SHARED(type, name)                                \
+  extern __shared__ __align__(16) unsigned char gg_dynamic_shared[]; \
+  type* name = reinterpret_cast<type*>(gg_dynamic_shared)
+
+/// Queues kernel(args...) on the queue's stream. Errors: DeviceError that names the kernel.
+template <class... Parameters, class... Arguments>
+void launch(const Launch& shape, Queue queue, void (*kernel)(Parameters...),
+            const Arguments&... arguments) {
+  kernel<<<shape.grid, shape.block, shape.shared_bytes, static_cast<cudaStream_t>(queue.handle)>>>(
+      static_cast<Parameters>(arguments)...);
+  const cudaError_t status = cudaGetLastError();
+  if (status != cudaSuccess) fail_launch(shape, cudaGetErrorString(status));
+}
+
+#else
+
+/// Elsewhere a kernel is host code, and a host of the kernels (tests/simt) runs the launch.
+void launch_on_host(const Launch& shape, Queue queue, void (*call)(const void* frame),
+                    const void* frame, size_t frame_bytes);
+
+template <class... Parameters>
+struct HostFrame {
+  void (*kernel)(Parameters...);
+  std::tuple<Parameters...> arguments;
+  static void call(const void* frame) {
+    const auto* self = static_cast<const HostFrame*>(frame);
+    std::apply(self->kernel, self->arguments);
+  }
+};
+template <class... Parameters, class... Arguments>
+void launch(const Launch& shape, Queue queue, void (*kernel)(Parameters...),
+            const Arguments&... arguments) {
+  static_assert((std::is_trivially_copyable_v<Parameters> && ...),
+                "a kernel's parameters are copied as bytes");
+  const HostFrame<Parameters...> frame{kernel, {static_cast<Parameters>(arguments)...}};
+  launch_on_host(shape, queue, &HostFrame<Parameters...>::call, &frame, sizeof frame);
+}
+
+#endif
+
+}  // namespace gliograd::kernels

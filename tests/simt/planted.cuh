@@ -1,0 +1,119 @@
+// Five small kernels, each right and with a defect planted: what the emulator must find.
+#pragma once
+#include "kernels/launch.cuh"
+
+namespace gliograd::simt {
+
+struct alignas(16) Four {
+  float v[4];
+};
+
+/// y = a + b by 16-byte accesses; n a multiple of 4. `past`: that many vectors too many.
+__global__ void add_vectors(const float* a, const float* b, float* y, int n, int past) {
+  const int step = static_cast<int>(gridDim.x * blockDim.x) * 4;
+  for (int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * 4; i < n + past * 4;
+       i += step) {
+    const Four u = *reinterpret_cast<const Four*>(a + i), v = *reinterpret_cast<const Four*>(b + i);
+    Four sum;
+    for (int k = 0; k < 4; ++k) sum.v[k] = u.v[k] + v.v[k];
+    *reinterpret_cast<Four*>(y + i) = sum;
+  }
+}
+
+enum class SumDefect { none, unwritten_part, early_return };
+
+/// out += the sum of x. Defects: the last warp's part is never written; half of the block returns
+/// before the barrier.
+template <SumDefect defect>
+__global__ void sum(const float* x, float* out, int n) {
+  __shared__ float part[32];
+  float value = 0;
+  for (int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x); i < n;
+       i += static_cast<int>(gridDim.x * blockDim.x)) {
+    value += x[i];
+  }
+  for (int by = 16; by > 0; by /= 2) value += __shfl_down_sync(~0u, value, by);
+  const unsigned warps = blockDim.x / 32, warp = threadIdx.x / 32;
+  const bool left_out = defect == SumDefect::unwritten_part && warp == warps - 1;
+  if (threadIdx.x % 32 == 0 && !left_out) part[warp] = value;
+  if (defect == SumDefect::early_return && threadIdx.x >= blockDim.x / 2) return;
+  __syncthreads();
+  if (warp != 0) return;
+  value = threadIdx.x < warps ? part[threadIdx.x] : 0.0f;
+  for (int by = 16; by > 0; by /= 2) value += __shfl_down_sync(~0u, value, by);
+  if (threadIdx.x == 0) atomicAdd(out, value);
+}
+
+/// y [columns, rows] = transpose of x [rows, columns] by tiles; block (32, 8).
+template <bool barrier>
+__global__ void transpose(const uint16_t* x, uint16_t* y, int rows, int columns) {
+  __shared__ uint16_t tile[32][33];
+  const int tx = static_cast<int>(threadIdx.x), ty = static_cast<int>(threadIdx.y);
+  const int left = static_cast<int>(blockIdx.x) * 32, top = static_cast<int>(blockIdx.y) * 32;
+  for (int j = ty; j < 32; j += 8) {
+    if (left + tx < columns && top + j < rows) tile[j][tx] = x[(top + j) * columns + left + tx];
+  }
+  if (barrier) __syncthreads();
+  for (int j = ty; j < 32; j += 8) {
+    if (top + tx < rows && left + j < columns) y[(left + j) * rows + top + tx] = tile[tx][j];
+  }
+}
+
+/// Each lane takes its neighbor's number through dynamic shared memory, ordered by __syncwarp.
+template <bool ordered>
+__global__ void rotate_in_warp(const int* x, int* y) {
+  GG_DYNAMIC_SHARED(int, box);
+  const int t = static_cast<int>(threadIdx.x);
+  const int at = static_cast<int>(blockIdx.x * blockDim.x) + t;
+  box[t] = x[at];
+  if (ordered) __syncwarp();
+  y[at] = box[t / 32 * 32 + (t + 1) % 32];
+}
+
+/// Reverses 64 numbers. Defect: an index beyond the array, though inside shared memory.
+template <bool inside>
+__global__ void reverse64(const int* x, int* y) {
+  __shared__ int low[64];
+  __shared__ int high[64];
+  const int t = static_cast<int>(threadIdx.x);
+  low[t] = high[t] = x[t];
+  __syncthreads();
+  y[t] = low[(inside ? 63 : 64) - t] + 0 * high[t];
+}
+
+/// A warp half asks lanes of the other half. Defect of the caller: those lanes are not in the mask.
+__global__ void shuffle_outside(int* y) {
+  if (threadIdx.x < 16) y[threadIdx.x] = __shfl_sync(0x0000ffffu, 7, 20);
+}
+
+/// Half of a warp comes to a vote that names all of it.
+__global__ void vote_of_half(int* y) {
+  if (threadIdx.x < 16) y[threadIdx.x] = __any_sync(~0u, 1);
+}
+
+/// Every block writes the same number.
+__global__ void clash(int* y) {
+  if (threadIdx.x == 0) y[0] = static_cast<int>(blockIdx.x);
+}
+
+/// Every block counts itself.
+__global__ void count_blocks(int* y) {
+  if (threadIdx.x == 0) atomicAdd(y, 1);
+}
+
+__global__ void copy(const float* x, float* y, int n) {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < n) y[i] = x[i];
+}
+
+/// Barriers at two places, chosen by the warp.
+__global__ void two_barriers(int* y) {
+  if (threadIdx.x < 32) {
+    __syncthreads();
+  } else {
+    y[0] = 1;
+    __syncthreads();
+  }
+}
+
+}  // namespace gliograd::simt
