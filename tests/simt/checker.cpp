@@ -244,6 +244,12 @@ std::string Report::text() const {
 }
 
 Report take_report() {
+  for (const uintptr_t code : take_host_accesses()) {
+    const auto at = static_cast<uint32_t>(code - reinterpret_cast<uintptr_t>(&__executable_start));
+    if (is_new_finding("host", at)) {
+      add_finding("host", "the host touches device memory at " + line_of(at + 1));
+    }
+  }
   Report taken;
   std::swap(taken, report);
   described.clear();
@@ -308,32 +314,22 @@ void end_launch_memory() {
 
 void* dynamic_shared() { return dynamic_memory; }
 
-void* allocate(size_t bytes) {
-  if (bytes == 0) throw Error("device memory of no bytes");
-  const size_t mapped = (bytes + kPage - 1) / kPage * kPage;
-  // A page on each side stays closed; the memory's end, not its begin, may lie inside a page.
-  void* memory = mmap(nullptr, mapped + 2 * kPage, PROT_NONE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) throw WorkError("the emulated device has no memory left");
-  char* begin = static_cast<char*>(memory) + kPage;
-  mprotect(begin, mapped, PROT_READ | PROT_WRITE);
-  std::memset(begin, 0xff, bytes);
-  const auto at = reinterpret_cast<uintptr_t>(begin);
+void add_region(void* memory, size_t bytes) {
+  const auto at = reinterpret_cast<uintptr_t>(memory);
   last_found = nullptr;
   allocations[at + bytes] = {at, at + bytes, false, std::make_unique<Cells>(bytes)};
-  return begin;
 }
 
-void release(void* memory) {
+size_t remove_region(void* memory) {
   const auto at = reinterpret_cast<uintptr_t>(memory);
   const auto found = allocations.upper_bound(at);
   if (found == allocations.end() || found->second.begin != at) {
     throw Error("release of what is no device memory");
   }
-  const size_t mapped = (found->second.end - at + kPage - 1) / kPage * kPage;
+  const size_t bytes = found->second.end - at;
   last_found = nullptr;
   allocations.erase(found);
-  munmap(static_cast<char*>(memory) - kPage, mapped + 2 * kPage);
+  return bytes;
 }
 
 void copy_in(void* device, const void* host, size_t bytes) {
@@ -341,12 +337,14 @@ void copy_in(void* device, const void* host, size_t bytes) {
   Region& region = region_of_copy(device, bytes);
   const size_t first = reinterpret_cast<uintptr_t>(device) - region.begin;
   for (size_t i = 0; i < bytes; ++i) region.cells->at(first + i)->write_block = kHostSerial;
+  const OpenMemory open;
   std::memcpy(device, host, bytes);
 }
 
 void copy_out(void* host, const void* device, size_t bytes) {
   if (bytes == 0) return;
   region_of_copy(device, bytes);
+  const OpenMemory open;
   std::memcpy(host, device, bytes);
 }
 

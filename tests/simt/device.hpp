@@ -4,7 +4,7 @@
 // A file compiled with -fsanitize=thread,alignment,bounds and linked without those runtimes reports
 // each memory access to the checker (hooks.cpp, checker.hpp), which looks for what a GPU hides.
 //
-// A kernel that runs in both worlds is launched by kernels/launch.cuh, says
+// A kernel that runs in both worlds is launched by kernels/gpu/launch.cuh, says
 // GG_DYNAMIC_SHARED(type, name) for its dynamic shared memory, and has a plain twin of any inline
 // assembly.
 #pragma once
@@ -33,6 +33,7 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __restrict__
+// NOLINTNEXTLINE(bugprone-macro-parentheses): it declares the name
 #define GG_DYNAMIC_SHARED(type, name) \
   const auto name = static_cast<std::add_pointer_t<type>>(::gliograd::simt::dynamic_shared())
 

@@ -72,6 +72,13 @@ void* __tsan_memset(void* to, int value, size_t bytes) {
   check_access(to, bytes, Access::write, GG_CODE, true);
   return std::memset(to, value, bytes);
 }
+// std::atomic in the host's code of a kernel file; kernels themselves use CUDA's functions.
+uint64_t __tsan_atomic64_load(const volatile uint64_t* p, int) {
+  return __atomic_load_n(p, __ATOMIC_SEQ_CST);
+}
+void __tsan_atomic64_store(volatile uint64_t* p, uint64_t value, int) {
+  __atomic_store_n(p, value, __ATOMIC_SEQ_CST);
+}
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "tests/simt/simt.hpp"
 
@@ -42,7 +43,23 @@ bool is_parameter(uintptr_t address);
 /// Ends the launch from inside a fiber. Does not return.
 [[noreturn]] void abandon();
 
+// memory.cpp
+/// While one lives, device memory can be touched.
+class OpenMemory {
+ public:
+  OpenMemory();
+  ~OpenMemory();
+  OpenMemory(const OpenMemory&) = delete;
+  OpenMemory& operator=(const OpenMemory&) = delete;
+};
+/// Places in the program that touched device memory while it was closed, since the last call.
+std::vector<uintptr_t> take_host_accesses();
+
 // checker.cpp
+/// A new allocation, of which nothing is written; and one that ends. Returns its bytes. Errors:
+/// Error where there is none.
+void add_region(void* memory, size_t bytes);
+size_t remove_region(void* memory);
 enum class Access : uint8_t { read, write, atomic };
 void check_access(const void* address, size_t bytes, Access access, const void* code,
                   bool any_alignment = false);

@@ -1,6 +1,6 @@
 // Five small kernels, each right and with a defect planted: what the emulator must find.
 #pragma once
-#include "kernels/launch.cuh"
+#include "kernels/gpu/launch.cuh"
 
 namespace gliograd::simt {
 
@@ -9,7 +9,7 @@ struct alignas(16) Four {
 };
 
 /// y = a + b by 16-byte accesses; n a multiple of 4. `past`: that many vectors too many.
-__global__ void add_vectors(const float* a, const float* b, float* y, int n, int past) {
+inline __global__ void add_vectors(const float* a, const float* b, float* y, int n, int past) {
   const int step = static_cast<int>(gridDim.x * blockDim.x) * 4;
   for (int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * 4; i < n + past * 4;
        i += step) {
@@ -25,7 +25,7 @@ enum class SumDefect { none, unwritten_part, early_return };
 /// out += the sum of x. Defects: the last warp's part is never written; half of the block returns
 /// before the barrier.
 template <SumDefect defect>
-__global__ void sum(const float* x, float* out, int n) {
+inline __global__ void sum(const float* x, float* out, int n) {
   __shared__ float part[32];
   float value = 0;
   for (int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x); i < n;
@@ -46,7 +46,7 @@ __global__ void sum(const float* x, float* out, int n) {
 
 /// y [columns, rows] = transpose of x [rows, columns] by tiles; block (32, 8).
 template <bool barrier>
-__global__ void transpose(const uint16_t* x, uint16_t* y, int rows, int columns) {
+inline __global__ void transpose(const uint16_t* x, uint16_t* y, int rows, int columns) {
   __shared__ uint16_t tile[32][33];
   const int tx = static_cast<int>(threadIdx.x), ty = static_cast<int>(threadIdx.y);
   const int left = static_cast<int>(blockIdx.x) * 32, top = static_cast<int>(blockIdx.y) * 32;
@@ -61,7 +61,7 @@ __global__ void transpose(const uint16_t* x, uint16_t* y, int rows, int columns)
 
 /// Each lane takes its neighbor's number through dynamic shared memory, ordered by __syncwarp.
 template <bool ordered>
-__global__ void rotate_in_warp(const int* x, int* y) {
+inline __global__ void rotate_in_warp(const int* x, int* y) {
   GG_DYNAMIC_SHARED(int, box);
   const int t = static_cast<int>(threadIdx.x);
   const int at = static_cast<int>(blockIdx.x * blockDim.x) + t;
@@ -72,7 +72,7 @@ __global__ void rotate_in_warp(const int* x, int* y) {
 
 /// Reverses 64 numbers. Defect: an index beyond the array, though inside shared memory.
 template <bool inside>
-__global__ void reverse64(const int* x, int* y) {
+inline __global__ void reverse64(const int* x, int* y) {
   __shared__ int low[64];
   __shared__ int high[64];
   const int t = static_cast<int>(threadIdx.x);
@@ -82,32 +82,38 @@ __global__ void reverse64(const int* x, int* y) {
 }
 
 /// A warp half asks lanes of the other half. Defect of the caller: those lanes are not in the mask.
-__global__ void shuffle_outside(int* y) {
+inline __global__ void shuffle_outside(int* y) {
   if (threadIdx.x < 16) y[threadIdx.x] = __shfl_sync(0x0000ffffu, 7, 20);
 }
 
 /// Half of a warp comes to a vote that names all of it.
-__global__ void vote_of_half(int* y) {
+inline __global__ void vote_of_half(int* y) {
   if (threadIdx.x < 16) y[threadIdx.x] = __any_sync(~0u, 1);
 }
 
 /// Every block writes the same number.
-__global__ void clash(int* y) {
+inline __global__ void clash(int* y) {
   if (threadIdx.x == 0) y[0] = static_cast<int>(blockIdx.x);
 }
 
 /// Every block counts itself.
-__global__ void count_blocks(int* y) {
+inline __global__ void count_blocks(int* y) {
   if (threadIdx.x == 0) atomicAdd(y, 1);
 }
 
-__global__ void copy(const float* x, float* y, int n) {
+inline __global__ void copy(const float* x, float* y, int n) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (i < n) y[i] = x[i];
 }
 
+/// y = a x + b.
+inline __global__ void scale_and_shift(const float* x, float* y, int n, float a, float b) {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < n) y[i] = a * x[i] + b;
+}
+
 /// Barriers at two places, chosen by the warp.
-__global__ void two_barriers(int* y) {
+inline __global__ void two_barriers(int* y) {
   if (threadIdx.x < 32) {
     __syncthreads();
   } else {

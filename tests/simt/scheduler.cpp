@@ -275,21 +275,6 @@ DeviceThread& device_thread() {
   return thread;
 }
 
-void check_shape(const Shape& shape) {
-  const uint64_t threads = uint64_t{shape.block.x} * shape.block.y * shape.block.z;
-  const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
-  if (threads == 0 || threads > kMostThreads || shape.block.z > 64) {
-    throw Error("launch refused: " + std::to_string(threads) + " threads in a block");
-  }
-  if (blocks == 0 || shape.grid.y > 65535 || shape.grid.z > 65535 || shape.grid.x > 0x7fffffff) {
-    throw Error("launch refused: a grid of " + text_of({shape.grid.x, shape.grid.y, shape.grid.z}));
-  }
-  if (shape.shared_bytes > kMostSharedBytes) {
-    throw Error("launch refused: " + std::to_string(shape.shared_bytes) +
-                " bytes of dynamic shared memory");
-  }
-}
-
 /// All blocks, in random order. A large grid is shuffled too: the numbers are small.
 void run_grid(const Shape& shape) {
   const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
@@ -378,12 +363,30 @@ uint64_t warp_operation(WarpOp op, uint32_t mask, uint64_t value, int source_lan
   return self.answer;
 }
 
+void check_shape(const Shape& shape) {
+  const uint64_t threads = uint64_t{shape.block.x} * shape.block.y * shape.block.z;
+  const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
+  if (threads == 0 || threads > kMostThreads || shape.block.z > 64) {
+    throw Error("launch refused: " + std::to_string(threads) + " threads in a block");
+  }
+  if (blocks == 0 || shape.grid.y > 65535 || shape.grid.z > 65535 || shape.grid.x > 0x7fffffff) {
+    throw Error("launch refused: a grid of " + text_of({shape.grid.x, shape.grid.y, shape.grid.z}));
+  }
+  if (shape.shared_bytes > kMostSharedBytes) {
+    throw Error("launch refused: " + std::to_string(shape.shared_bytes) +
+                " bytes of dynamic shared memory");
+  }
+}
+
 void set_options(const Options& wanted) {
   options = wanted;
   order_source.seed(wanted.seed);
 }
 
-void on_device_thread(const std::function<void()>& work) { device_thread().run(work); }
+void on_device_thread(const std::function<void()>& work) {
+  const OpenMemory open;
+  device_thread().run(work);
+}
 
 void run(const Shape& shape, const Kernel& launched) {
   check_shape(shape);

@@ -9,6 +9,7 @@
 //   uninitialized  a read of memory that nothing has written
 //   divergence     a barrier or warp operation that not all of its threads reach
 //   lane           a shuffle from a lane that takes no part
+//   host           the host reads or writes device memory
 // A finding that the kernel cannot outlive (bounds, alignment, divergence of a warp) ends the
 // launch; each pair of source lines is described once, and counted always.
 #pragma once
@@ -45,10 +46,11 @@ struct Options {
 };
 void set_options(const Options& options);
 
-/// Device memory: 256-byte aligned, filled with 0xff (NaN in every float type), each allocation
-/// with unmapped room behind it. Never zero bytes.
+/// Device memory: page-aligned, filled with 0xff (NaN in every float type), never zero bytes. An
+/// address is not given out twice, so that a stale pointer stays one. Only kernels and the copies
+/// below can touch it; a host access is a finding. release returns its bytes.
 void* allocate(size_t bytes);
-void release(void* memory);
+size_t release(void* memory);
 /// Host copies in and out; copying in counts as writing.
 void copy_in(void* device, const void* host, size_t bytes);
 void copy_out(void* host, const void* device, size_t bytes);
@@ -64,9 +66,11 @@ struct Kernel {
   const void* frame = nullptr;
   size_t frame_bytes = 0;
 };
-/// Runs the kernel once for each thread of the grid, and returns when all are done. Errors: Error
-/// where the hardware would refuse the launch (no or too many threads, too much shared memory).
-/// What a thread throws is a finding of kind "exception".
+/// Errors: Error where the hardware would refuse the launch: no or too many threads, too much
+/// shared memory.
+void check_shape(const Shape& shape);
+/// Runs the kernel once for each thread of the grid, and returns when all are done. What a thread
+/// throws is a finding of kind "exception".
 void run(const Shape& shape, const Kernel& kernel);
 /// Runs `work` on the device thread, outside of any kernel.
 void on_device_thread(const std::function<void()>& work);
