@@ -33,9 +33,10 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __restrict__
-// NOLINTNEXTLINE(bugprone-macro-parentheses): it declares the name
+// NOLINTBEGIN(bugprone-macro-parentheses): it declares the name
 #define GG_DYNAMIC_SHARED(type, name) \
   const auto name = static_cast<std::add_pointer_t<type>>(::gliograd::simt::dynamic_shared())
+// NOLINTEND(bugprone-macro-parentheses)
 
 // Set whenever the scheduler changes fibers. Between any two of their values stands a call that the
 // compiler cannot see through.
