@@ -92,7 +92,8 @@ void moments_cpu(const Tensor& x, double eps, int threads, Saved& saved) {
     }
   });
   // Joins the slices (Chan, Golub & LeVeque 1979): M2 = sum of M2_s + n_s * (mean_s - mean)^2.
-  const double m = static_cast<double>(x.size() / panels.channels());
+  const int64_t rows = x.size() / panels.channels();
+  const double m = static_cast<double>(rows);
   Tensor sums = empty_like(x, {2, width}, DType::f64);
   fill_zero(sums);
   double *mean = sums.data<double>(), *m2 = mean + width;
@@ -271,7 +272,8 @@ class BatchNormNode final : public Node {
     Tensor mean_dp = empty_like(gamma_, {width}), slope_dp = empty_like(gamma_, {width});
     fill_zero(mean_dp);
     fill_zero(slope_dp);
-    const double m = static_cast<double>(x_.size() / panels.channels());
+    const int64_t rows = x_.size() / panels.channels();
+    const double m = static_cast<double>(rows);
     for (int64_t c = 0; c < panels.channels(); ++c) {
       const double rstd = saved_.rstd.at<float>(c);
       dbeta.at<float>(c) = static_cast<float>(sum[c]);

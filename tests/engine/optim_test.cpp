@@ -313,6 +313,25 @@ TEST_CASE("optimizer: averages start at the first update, are swapped in and out
   }
 }
 
+TEST_CASE("optimizer: the average of a weight without a gradient goes on toward it") {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    const auto stream = Stream::cpu();
+    Parameter a("a", tensor({1}, {0}, dtype)), b("b", tensor({1}, {0}, dtype));
+    Optimizer optimizer(*stream, {{.name = "all", .parameters = {&a, &b}}},
+                        {.kind = Kind::sgd, .momentum = 0, .ema_decay = 0.5},
+                        LearningRates::constant(1, 3));
+    for (const double gradient : {-2.0, -6.0}) {  // a = 2, e = 2; a = 8, e = 5
+      give(a, {gradient});
+      give(b, {0});
+      optimizer.step();
+    }
+    give(b, {0});
+    optimizer.step();  // a stays 8; e = (5 + 8) / 2
+    CHECK(values(a.master) == std::vector{8.0});
+    CHECK(values(optimizer.state()[0].second) == std::vector{6.5});
+  }
+}
+
 TEST_CASE("learning rates: warm-up, half a cosine, steps") {
   const LearningRates cosine = LearningRates::cosine(1, 6, 2, 0.2);
   CHECK(cosine[0] == 0.5);

@@ -97,6 +97,7 @@ TEST_CASE("transfer: the first layer meets other channels by rule, worked out by
   CHECK(adapted({"r", "g", "b"}, {"mask"}, ChannelRule::average) == List{111});
   CHECK(adapted({"r", "g", "b"}, {"mask"}, ChannelRule::repeat) == List{3});
   CHECK(adapted({"r", "g", "b"}, four, ChannelRule::copy) == List{1, 10, 100, 0});  // by position
+  CHECK(adapted(three, {"mask", "post", "pre"}, ChannelRule::copy) == List{0, 100, 1});
   // The same channels are taken as they are, whatever the rule.
   for (const ChannelRule rule : {ChannelRule::average, ChannelRule::repeat, ChannelRule::copy}) {
     CHECK(adapted(three, three, rule) == List{1, 10, 100});

@@ -21,6 +21,17 @@ TEST_CASE("concat: channels in order, and each part gets its own gradient") {
   }
 }
 
+TEST_CASE("concat: a part without a gradient keeps its place") {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    Tape tape(cpu_stream(), dtype);
+    const Tensor first = tensor({1, 2}, {1, 2}, dtype);
+    const Tensor last = tape.watch(tensor({1, 1}, {3}, dtype));
+    const Tensor y = concat(tape, {first, last});
+    tape.backward(y, tensor({1, 3}, {10, 20, 30}, dtype));
+    CHECK(values(tape.gradient(last)) == std::vector<double>{30});
+  }
+}
+
 TEST_CASE("concat: errors name what was needed and what came") {
   Tape tape = Tape::off(cpu_stream(), DType::f64);
   CHECK(contains(error_of([&] { concat(tape, {}); }), "concat: needs at least one tensor"));
