@@ -147,8 +147,10 @@ TEST_CASE("cases: what pads a blocked image stays zero, forward and backward") {
          return batch_norm(t, x, gamma, beta, running,
                            {.residual = &x, .activation = Activation::leaky_relu});
        }}};
-  for (const auto& [name, op] : ops) {
-    CAPTURE(std::string(name));
+  for (const auto& entry : ops) {
+    const std::string name = entry.first;
+    const auto& op = entry.second;
+    CAPTURE(name);
     const auto stream = Stream::cpu();
     // Memory that is handed out again holds what was there before.
     for (int i = 0; i < 4; ++i) {
@@ -189,7 +191,9 @@ TEST_CASE("cases: every op refuses what it cannot compute with, by its name") {
       {"sigmoid_cross_entropy", [&](const Tensor& x) { sigmoid_cross_entropy(tape, x, x); }},
       {"conv", [&](const Tensor& x) { conv(tape, x, x, {}); }},
       {"linear", [&](const Tensor& x) { linear(tape, x, x, {}); }}};
-  for (const auto& [name, op] : ops) {
+  for (const auto& entry : ops) {
+    const std::string& name = entry.first;
+    const auto& op = entry.second;
     CAPTURE(name);
     for (const DType dtype : {DType::bf16, DType::f16, DType::i32, DType::u8}) {
       for (const Shape& shape : {Shape{2, 2}, Shape{1, 2, 2, 2}}) {

@@ -222,7 +222,9 @@ TEST_CASE("conv: oneDNN serves the project's shapes by something better than its
     const std::pair<Algorithm, Pass> passes[] = {{choice.forward, Pass::forward},
                                                  {choice.data, Pass::data},
                                                  {choice.weights, Pass::weights}};
-    for (const auto& [algorithm, pass] : passes) {
+    for (const auto& one : passes) {
+      const Algorithm algorithm = one.first;
+      const Pass pass = one.second;
       const std::string found = onednn_implementation(*stream, g, algorithm, pass);
       INFO("x ", to_string(x), ", weight ", to_string(weight), ", pass ", static_cast<int>(pass),
            ": ", found);
