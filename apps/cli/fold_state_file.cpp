@@ -1,5 +1,7 @@
 #include "apps/cli/fold_state_file.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "engine/core/error.hpp"
@@ -66,6 +68,25 @@ std::vector<study::ScoredPatient> read_scores(const files::Hdf5Reader& file,
   return rows;
 }
 
+// A counter that must fit an int, before it is made one.
+int counter(const files::Hdf5Reader& file, const std::string& attribute) {
+  const int64_t value = file.int_attribute("/", attribute);
+  if (value < 0 || value > 1000000) {
+    throw Error(concat_text(file.name(), ": attribute ", attribute,
+                            " must be from 0 to 1000000; got ", value));
+  }
+  return static_cast<int>(value);
+}
+
+// A whole number among the doubles of the history.
+int64_t whole(const files::Hdf5Reader& file, double value) {
+  if (!(value >= 0 && value <= 1e15) || value != std::floor(value)) {
+    throw Error(
+        concat_text(file.name(), ": /history holds ", value, " where a whole number stands"));
+  }
+  return static_cast<int64_t>(value);
+}
+
 std::string numbered(const std::string& name, size_t i) { return name + "/" + std::to_string(i); }
 
 }  // namespace
@@ -115,21 +136,20 @@ study::FoldState read_fold_state(const std::string& path, Stream& stream) {
     throw Error(concat_text(path, ": not a ", kFormat, " file of version 1"));
   }
   study::FoldState state;
-  state.stage = static_cast<int>(file.int_attribute("/", "stage"));
-  state.epoch = static_cast<int>(file.int_attribute("/", "epoch"));
+  state.stage = counter(file, "stage");
+  state.epoch = counter(file, "epoch");
   std::memcpy(&state.step, file.view<uint8_t>("/step_state", {sizeof state.step}),
               sizeof state.step);
   const std::vector<double> history = file.read<double>("/history", {-1, kHistoryColumns});
   for (size_t i = 0; i < history.size(); i += kHistoryColumns) {
-    state.history.push_back({static_cast<int>(history[i]), static_cast<int64_t>(history[i + 1]),
-                             history[i + 2], history[i + 3], history[i + 4], history[i + 5]});
+    state.history.push_back({static_cast<int>(std::min<int64_t>(whole(file, history[i]), 1 << 30)),
+                             whole(file, history[i + 1]), history[i + 2], history[i + 3],
+                             history[i + 4], history[i + 5]});
   }
   for (size_t i = 0; file.has_dataset(numbered("/inner_losses", i)); ++i) {
     state.inner_losses.push_back(file.read<double>(numbered("/inner_losses", i), {-1}));
   }
-  const int64_t epochs = file.int_attribute("/", "epochs");
-  if (epochs < 0 || epochs > 1000000) throw Error(concat_text(path, ": ", epochs, " epochs"));
-  state.inner_scores.resize(epochs);
+  state.inner_scores.resize(counter(file, "epochs"));
   for (size_t e = 0; e < state.inner_scores.size(); ++e) {
     if (file.has_group(numbered("/inner_scores", e))) {
       state.inner_scores[e] = read_scores(file, numbered("/inner_scores", e));
@@ -139,6 +159,9 @@ study::FoldState read_fold_state(const std::string& path, Stream& stream) {
   for (size_t i = 0; i < names.size(); ++i) {
     const std::string object = numbered("/tensors", i);
     const files::Hdf5Value& value = file.dataset(object);
+    if (value.shape.size() > Shape::kMaxRank) {
+      throw Error(concat_text(path, ": ", object, " has ", value.shape.size(), " axes"));
+    }
     const Shape shape = Shape::of(value.shape.data(), static_cast<int>(value.shape.size()));
     const bool wide = value.type == files::Hdf5Type::f64;
     Tensor tensor = empty(stream, shape, wide ? DType::f64 : DType::f32);

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -21,6 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr double kMostPermutations = 8191;  // as --permute
 constexpr const char* kHistoryHeader = "epoch,steps,lr,train_loss,inner_loss,inner_auc";
 
 // Opens and locks the folder for this process. The lock goes with the descriptor.
@@ -134,6 +136,12 @@ std::vector<study::HistoryRow> parse_history(const std::string& text, const std:
       continue;
     }
     const auto value = [&](int f) { return parse_number(fields[f], name, records.lines[i]); };
+    for (const int f : {0, 1}) {
+      if (!(value(f) >= 0 && value(f) <= 1e9)) {
+        throw Error(concat_text(name, ": line ", records.lines[i], ": ", fields[f],
+                                " is no count of epochs or steps"));
+      }
+    }
     history.push_back({static_cast<int>(value(0)), static_cast<int64_t>(value(1)), value(2),
                        value(3), value(4), value(5)});
   }
@@ -185,6 +193,9 @@ void RunFolder::begin(const data::Dataset& set, const data::Split& split) {
 std::optional<study::FoldResult> RunFolder::finished(int repeat, int fold) {
   const std::string folder = fold_folder(repeat, fold);
   if (!fs::exists(folder + "/done")) return std::nullopt;
+  if (!fs::is_regular_file(folder + "/model.h5")) {
+    throw Error(folder + "/model.h5: is missing, though the fold is done");
+  }
   study::FoldResult result;
   result.repeat = repeat;
   result.fold = fold;
@@ -231,12 +242,23 @@ std::map<int, double> RunFolder::permutations() {
   std::string text = read_text(path);
   text.resize(text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1);  // a torn last row
   const study::CsvRecords records = study::parse_csv(text, path);
-  for (size_t i = 1; i < records.fields.size(); ++i) {
-    if (records.fields[i].size() != 2) {
-      throw Error(concat_text(path, ": line ", records.lines[i], ": expected index,auc"));
+  for (size_t i = 0; i < records.fields.size(); ++i) {
+    const std::vector<std::string>& fields = records.fields[i];
+    const auto refuse = [&](const char* what) {
+      throw Error(concat_text(path, ": line ", records.lines[i], ": ", what));
+    };
+    if (fields.size() != 2) refuse("expected index,auc");
+    if (i == 0) {
+      if (fields[0] != "index" || fields[1] != "auc") refuse("the header must be index,auc");
+      continue;
     }
-    const double index = parse_number(records.fields[i][0], path, records.lines[i]);
-    known[static_cast<int>(index)] = parse_number(records.fields[i][1], path, records.lines[i]);
+    const double index = parse_number(fields[0], path, records.lines[i]);
+    const double auc = parse_number(fields[1], path, records.lines[i]);
+    if (!(index >= 1 && index <= kMostPermutations) || index != std::floor(index)) {
+      refuse("an index must be a whole number from 1 up");
+    }
+    if (!(auc >= 0 && auc <= 1)) refuse("an AUC must be from 0 to 1");
+    if (!known.emplace(static_cast<int>(index), auc).second) refuse("the index stands there twice");
   }
   return known;
 }

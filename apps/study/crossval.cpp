@@ -48,16 +48,27 @@ Pass make_pass(const data::Dataset& set, const Target& target, const CrossvalSet
 }
 
 // A finished fold is taken from the store as it is: what was cut short there must not pass.
-void check_finished(const data::Dataset& set, const data::Split& split, const FoldTask& task,
+void check_finished(const data::Dataset& set, const Pass& pass, const FoldTask& task,
                     const FoldResult& result, const CrossvalSettings& settings) {
-  const std::vector<int32_t> test = data::test_patients(split, task.repeat, task.fold);
+  const std::vector<int32_t> test = data::test_patients(pass.split, task.repeat, task.fold);
+  const auto same = [&](const ScoredPatient& row, int32_t p) {
+    return row.id == set.patients[p].id && row.site == set.patients[p].site &&
+           row.label == pass.labels[p] && row.repeat == task.repeat && row.fold == task.fold;
+  };
   bool whole = result.predictions.size() == test.size();
   for (size_t i = 0; whole && i < test.size(); ++i) {
-    const ScoredPatient& row = result.predictions[i];
-    whole =
-        row.id == set.patients[test[i]].id && row.repeat == task.repeat && row.fold == task.fold;
+    whole = same(result.predictions[i], test[i]);
   }
   if (!whole) throw Error("finished, but its predictions.csv does not hold its test patients");
+  const std::vector<ScoredPatient>& inner = result.inner;  // by id, as patients are sorted
+  const std::vector<int32_t> training =
+      settings.select == Select::inner ? data::training_patients(pass.split, task.repeat, task.fold)
+                                       : std::vector<int32_t>();
+  bool inner_whole = inner.size() == training.size();
+  for (size_t i = 0; inner_whole && i < inner.size(); ++i) {
+    inner_whole = same(inner[i], training[i]);
+  }
+  if (!inner_whole) throw Error("finished, but its inner.csv does not hold its training patients");
   const auto rows = static_cast<int>(result.history.size());
   const int most = settings.train.epochs, least = settings.select == Select::last ? most : 1;
   if (rows < least || rows > most || result.history.back().epoch != rows) {
@@ -188,7 +199,7 @@ CrossvalResult crossval(const data::Dataset& set, const Target& target,
     const bool real = task.permutation == 0;
     std::optional<FoldResult> done;
     if (real) done = store.finished(task.repeat, task.fold);
-    if (done) check_finished(set, passes[0].split, task, *done, settings);
+    if (done) check_finished(set, passes[0], task, *done, settings);
     FoldRun fold(set, target, settings, init, passes[task.permutation], task,
                  real ? &store : nullptr, progress);
     if (done) {

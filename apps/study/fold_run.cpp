@@ -78,6 +78,7 @@ FoldResult FoldRun::run() {
   if (store_ != nullptr) {
     if (auto saved = store_->load_state(task_.repeat, task_.fold, *stream_)) {
       state_ = std::move(*saved);
+      check_resumable();
       resumed_ = true;
     }
   }
@@ -91,6 +92,42 @@ FoldResult FoldRun::run() {
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result.peak_bytes = stream_->allocator()->stats().peak_bytes;
   return result;
+}
+
+// Beyond check_saved: what the inner networks left so far. A file that was damaged or edited must
+// not choose the epochs.
+void FoldRun::check_resumable() const {
+  const int epochs = settings_.train.epochs;
+  check_saved(state_, inner_count_ + 1, epochs, whole_batches(training_of(state_.stage)));
+  const auto refuse = [](const auto&... parts) {
+    throw Error(concat_text("the state saved in state.h5 is damaged: ", parts...));
+  };
+  const auto curves = static_cast<size_t>(std::min(state_.stage + 1, inner_count_));
+  if (state_.inner_losses.size() != curves) {
+    refuse(state_.inner_losses.size(), " inner curves where there are ", curves);
+  }
+  if (state_.inner_scores.size() != static_cast<size_t>(epochs)) {
+    refuse("inner scores of ", state_.inner_scores.size(), " epochs of ", epochs);
+  }
+  std::vector<size_t> scored(epochs);
+  for (int stage = 0; stage < static_cast<int>(curves); ++stage) {
+    const int done = stage < state_.stage ? epochs : state_.epoch;
+    if (static_cast<int>(state_.inner_losses[stage].size()) != done) {
+      refuse(state_.inner_losses[stage].size(), " losses of inner network ", stage, " behind ",
+             done, " epochs");
+    }
+    for (const double loss : state_.inner_losses[stage]) {
+      if (!std::isfinite(loss)) refuse("a loss of inner network ", stage, " is not finite");
+    }
+    for (int e = 0; e < done; ++e) scored[e] += held_out_of(stage).size();
+  }
+  for (int e = 0; e < epochs; ++e) {
+    if (state_.inner_scores[e].size() != scored[e]) {
+      refuse(state_.inner_scores[e].size(), " inner scores of epoch ", e + 1, "; ", scored[e],
+             " are needed");
+    }
+    if (scored[e] > 0) check_predictions(state_.inner_scores[e], "the inner scores in state.h5");
+  }
 }
 
 void FoldRun::check() {

@@ -53,6 +53,7 @@ class FoldRun {
   void check();
 
  private:
+  void check_resumable() const;
   RandomKey key(int inner) const;
   void count_as_done(int stage, int epochs);
   int64_t whole_batches(const std::vector<int32_t>& patients) const;

@@ -196,6 +196,19 @@ std::vector<std::pair<std::string, Tensor>> best_tensors(const models::Checkpoin
   return tensors;
 }
 
+// Of a saved state: name for name and shape for shape what best_tensors makes, and finite.
+void check_best(const std::vector<std::pair<std::string, Tensor>>& best, Trainer& trainer) {
+  const std::vector<std::pair<std::string, Tensor>> own = best_tensors(trainer.checkpoint());
+  bool same = own.size() == best.size();
+  for (size_t i = 0; same && i < own.size(); ++i) {
+    const Tensor& a = own[i].second;
+    const Tensor& b = best[i].second;
+    same = own[i].first == best[i].first && a.shape == b.shape && a.dtype == b.dtype;
+    for (const double value : to_values(b)) same = same && std::isfinite(value);
+  }
+  if (!same) throw Error("the state saved in state.h5 is damaged: its best epoch's weights");
+}
+
 models::Checkpoint checkpoint_of(Trainer& trainer,
                                  const std::vector<std::pair<std::string, Tensor>>& best) {
   models::Checkpoint checkpoint = trainer.checkpoint();
@@ -265,6 +278,8 @@ PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settin
     for (auto& one : state.tensors) {
       (one.first.rfind(kBest, 0) == 0 ? best : current).push_back(std::move(one));
     }
+    check_saved(state, 1, settings.train.epochs, trainer.steps_per_epoch());
+    check_best(best, trainer);
     trainer.restore(current, state.step, state.epoch);
     progress.skip(state.epoch * trainer.steps_per_epoch() * settings.train.batch);
   }

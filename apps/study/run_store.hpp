@@ -41,6 +41,11 @@ struct FoldState {
   std::vector<std::pair<std::string, Tensor>> tensors;  // masters, buffers, optimizer
 };
 
+/// That a state fits the network it shall go on with: `stages` networks of `epochs` epochs of
+/// `steps_per_epoch`. Errors: Error when a counter lies outside its range or the history is not
+/// that of the epochs done, as in a file that was damaged or edited.
+void check_saved(const FoldState& state, int stages, int epochs, int64_t steps_per_epoch);
+
 /// A finished fold.
 struct FoldResult {
   int repeat = 0;

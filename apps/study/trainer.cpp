@@ -1,6 +1,7 @@
 #include "apps/study/trainer.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "engine/core/error.hpp"
@@ -265,6 +266,15 @@ void Trainer::restore(const std::vector<std::pair<std::string, Tensor>>& tensors
     if (own[i].first != tensors[i].first || own[i].second.shape != tensors[i].second.shape) {
       throw Error(concat_text("resumption: ", own[i].first, ' ', own[i].second.shape, " expected, ",
                               tensors[i].first, ' ', tensors[i].second.shape, " saved"));
+    }
+    if (own[i].second.dtype != tensors[i].second.dtype) {
+      throw Error(concat_text("resumption: ", own[i].first, " must be ", own[i].second.dtype,
+                              "; the saved one is ", tensors[i].second.dtype));
+    }
+    for (const double value : to_values(tensors[i].second)) {
+      if (!std::isfinite(value)) {
+        throw Error(concat_text("resumption: the saved ", own[i].first, " holds NaN or infinity"));
+      }
     }
   }
   for (size_t i = 0; i < own.size(); ++i) copy_into(own[i].second, tensors[i].second);

@@ -263,6 +263,34 @@ TEST_CASE("run folder: a damaged file in it is named") {
     }
     write_file(path, whole);
   }
+  const auto with = [&](const std::string& name, const std::string& content) {
+    const std::string path = out + "/" + name, whole = read_file(path);
+    write_file(path, content);
+    const std::string line = refusal_of(crossval(data, out));
+    write_file(path, whole);
+    return line;
+  };
+  // A label turned round, and epochs that are none.
+  std::string rows = read_file(out + "/fold-0-1/predictions.csv");
+  const size_t label = rows.find(",0,1,");  // repeat 0, fold 1
+  REQUIRE(label != std::string::npos);
+  rows[label + 5] = rows[label + 5] == '0' ? '1' : '0';
+  CHECK(contains(with("fold-0-1/predictions.csv", rows), "does not hold its test patients"));
+  CHECK(contains(with("fold-0-1/history.csv",
+                      "epoch,steps,lr,train_loss,inner_loss,inner_auc\nnan,1e300,1,1,,\n"),
+                 "fold-0-1/history.csv: line 2"));
+  for (const char* permutations :
+       {"1,0.5\n", "index,auc\n1,nan\n", "index,auc\n1,7\n", "index,auc\nnan,0.5\n",
+        "index,auc\n1e300,0.5\n", "index,auc\n-4,0.5\n", "index,auc\n1,0.5\n1,0.6\n"}) {
+    write_file(out + "/permutation.csv", permutations);
+    const std::string line = refusal_of(crossval(data, out));
+    INFO(permutations, " -> ", line);
+    CHECK(contains(line, out + "/permutation.csv: line "));
+  }
+  std::filesystem::remove(out + "/permutation.csv");
+  std::filesystem::rename(out + "/fold-0-1/model.h5", folder / "model.h5");
+  CHECK(contains(refusal_of(crossval(data, out)), out + "/fold-0-1/model.h5: is missing"));
+  std::filesystem::rename(folder / "model.h5", out + "/fold-0-1/model.h5");
   std::filesystem::remove(out + "/fold-0-1/done");
   write_file(out + "/fold-0-1/state.h5", "no HDF5");
   CHECK(contains(refusal_of(crossval(data, out)), out + "/fold-0-1/state.h5"));

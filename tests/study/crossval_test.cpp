@@ -72,6 +72,8 @@ class Recorder final : public study::RunStore {
 
   std::map<std::pair<int, int>, std::vector<std::string>> seen;
 
+  study::FoldState& state(int repeat, int fold) { return states_.at({repeat, fold}); }
+
  private:
   std::mutex mutex_;
   std::map<std::pair<int, int>, study::FoldState> states_;
@@ -158,6 +160,57 @@ TEST_CASE("crossval: a run that was stopped at any epoch ends like one that neve
       }
       CHECK(store.models == whole.models);
     }
+  }
+}
+
+TEST_CASE("crossval: a saved state that was damaged is refused, whatever it holds") {
+  const data::Dataset set = tiny_cohort();
+  study::CrossvalSettings settings = small_settings();
+  settings.select = study::Select::inner;
+  settings.folds = 2;
+  settings.threads = 1;  // fold 0 first
+  using State = study::FoldState;
+  const std::pair<const char*, std::function<void(State&)>> damages[] = {
+      {"network", [](State& s) { s.stage = -1; }},
+      {"network", [](State& s) { s.stage = 1 << 30; }},
+      {"epoch", [](State& s) { s.epoch = -1; }},
+      {"epoch", [](State& s) { s.epoch = 1000; }},
+      {"step", [](State& s) { s.step.step = int64_t{1} << 40; }},
+      {"step", [](State& s) { s.epoch = 1; }},
+      {"counters", [](State& s) { s.step.updates = -5; }},
+      {"counters", [](State& s) { s.step.loss_scale = NAN; }},
+      {"history", [](State& s) { s.history.pop_back(); }},
+      {"history", [](State& s) { s.history[0].epoch = 9; }},
+      {"history", [](State& s) { s.history[0].train_loss = NAN; }},
+      {"inner curves", [](State& s) { s.inner_losses.pop_back(); }},
+      {"losses", [](State& s) { s.inner_losses[0].pop_back(); }},
+      {"not finite", [](State& s) { s.inner_losses[0][0] = NAN; }},
+      {"epochs", [](State& s) { s.inner_scores.pop_back(); }},
+      {"inner scores", [](State& s) { s.inner_scores[0].pop_back(); }},
+      {"stands twice", [](State& s) { s.inner_scores[0][1] = s.inner_scores[0][0]; }},
+      {"not finite", [](State& s) { s.inner_scores[0][0].scores[0] = NAN; }},
+      {"tensors", [](State& s) { s.tensors.pop_back(); }},
+      {"NaN", [](State& s) { s.tensors[0].second.data<float>()[0] = NAN; }},
+      {"must be f32",
+       [](State& s) {
+         s.tensors[0].second = empty(cpu_stream(), s.tensors[0].second.shape, DType::f64);
+       }},
+  };
+  for (const auto& [text, damage] : damages) {
+    Recorder store;
+    store.saves_left = 6;  // in the second of the inner networks
+    CHECK_THROWS_AS(run(set, settings, store), Interrupted);
+    store.saves_left = -1;
+    damage(store.state(0, 0));
+    std::string said;
+    try {
+      run(set, settings, store);
+    } catch (const Error& error) {
+      said = error.what();
+    }
+    INFO(text, " -> ", said);
+    CHECK(contains(said, "repeat 0, fold 0"));
+    CHECK(contains(said, text));
   }
 }
 
