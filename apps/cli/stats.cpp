@@ -106,13 +106,22 @@ int whole_number(const data::CsvTable& table, size_t row, const std::string& col
 }
 
 std::vector<std::string> score_columns(const data::CsvTable& table) {
-  if (!table.has_column("score_0")) {
+  const auto numbered = std::count_if(
+      table.header.begin(), table.header.end(),
+      [](const std::string& name) { return name.rfind("score_", 0) == 0 && name.size() > 6; });
+  if (table.has_column("score") || numbered == 0) {
     table.column("score");  // refuses with the names that exist
     return {"score"};
   }
   std::vector<std::string> columns;
   while (table.has_column(fmt::format("score_{}", columns.size()))) {
     columns.push_back(fmt::format("score_{}", columns.size()));
+  }
+  if (columns.size() < 2 || static_cast<int64_t>(columns.size()) != numbered) {
+    throw Error(
+        fmt::format("{}: has {} columns score_...; they must be score_0, score_1 and so on, "
+                    "one a class",
+                    table.name, numbered));
   }
   return columns;
 }
@@ -193,6 +202,15 @@ Run read_table(const std::string& path, const std::string& positive) {
   if (unlabeled > 0) log_info(fmt::format("{}: {} rows without a label left out", path, unlabeled));
   study::check_predictions(run.rows, path);
   return run;
+}
+
+// What has no AUC is refused here, where the file's name is known.
+void check_scores(const Run& run) {
+  const bool within = run.split == data::SplitKind::site;
+  const bool sites = std::any_of(run.rows.begin(), run.rows.end(),
+                                 [](const study::ScoredPatient& row) { return !row.site.empty(); });
+  if (within && !sites) throw Error(run.path + ": names no sites; a split by site needs them");
+  study::macro_influence(study::gather(run.rows, run.path), within, run.path);
 }
 
 // ---- Inputs, arms, tables
@@ -277,7 +295,9 @@ void run_stats(const StatsCommand& command) {
   for (const std::string& input : expanded(command.inputs)) {
     if (!fs::exists(input)) throw Error(input + ": No such file or directory");
     runs.push_back(fs::is_directory(input) ? read_run(input) : read_table(input, command.positive));
-    if (!command.split.empty()) runs.back().split = data::split_kind(command.split);
+    Run& run = runs.back();
+    if (!command.split.empty()) run.split = data::split_kind(command.split);
+    check_scores(run);
   }
   // A CSV knows no target: it belongs to the runs' only one.
   std::vector<std::string> targets;

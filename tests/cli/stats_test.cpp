@@ -150,7 +150,11 @@ TEST_CASE("stats: bad input is refused in one line") {
   CHECK(contains(refused({file(good + "a,1,0.5\n")}), "patient a stands twice"));
   CHECK(contains(refused({file(good + "c,2,0.5\n")}), "name one with --positive"));
   CHECK(contains(refused({file("patient,label,score\na,1,0.5\nb,1,0.4\n")}),
-                 "needs patients of both classes"));
+                 "x.csv: an AUC needs patients of both classes"));
+  CHECK(contains(refused({file("patient,label,score_0,score_2\na,0,1,0\nb,1,0,1\n")}),
+                 "x.csv: has 2 columns score_"));
+  CHECK(contains(refused({file("patient,label,score_0\na,0,1\nb,1,0\n")}), "x.csv: has 1 column"));
+  CHECK(contains(refused({file(good), "--split", "site"}), "x.csv: names no sites"));
   CHECK(contains(refused({file(good), "--positive", "7"}), "no label is \"7\""));
   CHECK(contains(refused({file(good), "--against", "me"}), "no such arm; there are: x"));
   CHECK(contains(refused({file(good), file(good)}), "is given twice"));
