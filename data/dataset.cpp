@@ -8,6 +8,8 @@
 namespace gliograd::data {
 namespace {
 
+constexpr float kLargestScore = 1e6;  // in robust standard deviations
+
 template <class Column>
 const Column& column_named(const std::vector<Column>& columns, const std::string& set,
                            const char* kind, const std::string& name) {
@@ -42,11 +44,21 @@ void check_patients(const Dataset& set) {
     for (const Affine& affine : patient.affine) {
       GG_CHECK(std::isfinite(affine.a) && std::isfinite(affine.b) && affine.a > 0, set.name,
                ": patient ", patient.id, " has an intensity scale that is not finite and positive");
+      GG_CHECK(255 * affine.a <= kLargestScore && std::abs(affine.b) <= kLargestScore, set.name,
+               ": patient ", patient.id, " has an intensity scale beyond any image's, ", affine.a,
+               " and ", affine.b);
     }
   }
 }
 
 void check_slices(const Dataset& set) {
+  std::vector<bool> has_slice(set.patients.size());
+  for (const Slice& slice : set.slices) {
+    if (slice.patient >= 0 && slice.patient < set.patient_count()) has_slice[slice.patient] = true;
+  }
+  for (size_t p = 0; p < set.patients.size(); ++p) {
+    GG_CHECK(has_slice[p], set.name, ": patient ", set.patients[p].id, " has no slice");
+  }
   for (int64_t n = 0; n < set.slices_count; ++n) {
     const Slice& slice = set.slices[n];
     GG_CHECK(slice.patient >= 0 && slice.patient < set.patient_count(), set.name, ": slice ", n,
@@ -92,6 +104,11 @@ void check_dataset(const Dataset& set) {
   for (const LabelColumn& column : set.labels) {
     GG_CHECK(column.values.size() == set.patients.size(), set.name, ": label column ", column.name,
              " has ", column.values.size(), " values for ", set.patients.size(), " patients");
+    for (size_t k = 1; k < column.classes.size(); ++k) {
+      const auto here = column.classes.begin() + static_cast<int64_t>(k);
+      GG_CHECK(std::find(column.classes.begin(), here, *here) == here, set.name, ": label column ",
+               column.name, " has the class \"", *here, "\" twice");
+    }
     for (const int32_t v : column.values) {
       GG_CHECK(v >= -1 && v < static_cast<int32_t>(column.classes.size()), set.name,
                ": label column ", column.name, " holds ", v, ", beyond its ", column.classes.size(),

@@ -209,7 +209,8 @@ Image decode(TIFF* tiff) {
     return read_plain(tiff, a);
   }
   char why[1024] = {};
-  if (a.bits <= 8 && TIFFRGBAImageOK(tiff, why) != 0) return read_converted(tiff, a);
+  if (a.bits <= 8 && a.format == SAMPLEFORMAT_UINT && TIFFRGBAImageOK(tiff, why) != 0)
+    return read_converted(tiff, a);
   throw Error("has " + std::to_string(a.bits) + " bits a sample, sample format " +
               std::to_string(a.format) + ", photometric " + std::to_string(a.photometric) +
               "; 8, 16 or 32 bits of gray or RGB are needed");

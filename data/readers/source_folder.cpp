@@ -21,7 +21,8 @@ std::vector<std::string> entries(const std::string& folder, bool folders) {
   for (auto at = fs::directory_iterator(folder, code); !code && at != fs::directory_iterator();
        at.increment(code)) {
     if (at->path().filename().string()[0] == '.') continue;
-    if (at->is_directory() == folders) names.push_back(at->path().string());
+    std::error_code unreadable;  // a link in a circle: a file that the reader will name
+    if (at->is_directory(unreadable) == folders) names.push_back(at->path().string());
   }
   if (code) throw Error(folder + ": " + code.message());
   std::sort(names.begin(), names.end());
@@ -127,7 +128,15 @@ WholeSlice read_slice(const SliceFiles& files, int64_t channels, ImageDecoder& d
   if (mask.type != SampleType::u8 || mask.channels != 1) {
     throw Error(files.mask + ": a mask must be 8-bit with 1 channel; it is " + mask.kind());
   }
-  for (uint8_t& pixel : mask.bytes) pixel = pixel != 0 ? 1 : 0;
+  uint8_t inside = 0;
+  for (uint8_t& pixel : mask.bytes) {
+    if (pixel != 0 && inside == 0) inside = pixel;
+    if (pixel != 0 && pixel != inside) {  // a gray image, or one that lost its edges to a codec
+      throw Error(files.mask + ": a mask must hold 0 and one other value; it holds " +
+                  std::to_string(inside) + " and " + std::to_string(pixel));
+    }
+    pixel = pixel != 0 ? 1 : 0;
+  }
   slice.mask = std::move(mask.bytes);
   return slice;
 }

@@ -123,6 +123,9 @@ TEST_CASE("image: TIFF of 16 and 32 bits, signed, unsigned and float") {
   check_f32(decode(unsigned32, 32, SAMPLEFORMAT_UINT), unsigned32);
   check_f32(decode(signed32, 32, SAMPLEFORMAT_INT), signed32);
   check_f32(decode(float32, 32, SAMPLEFORMAT_IEEEFP), float32);
+  const int8_t signed8[] = {0, -1, 100, -128};  // as RGB these would be other numbers
+  CHECK_THROWS_WITH_AS(decode(signed8, 8, SAMPLEFORMAT_INT),
+                       doctest::Contains("has 8 bits a sample, sample format 2"), Error);
 }
 
 TEST_CASE("image: TIFF whose white is zero is turned round") {

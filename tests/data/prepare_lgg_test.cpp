@@ -248,6 +248,22 @@ TEST_CASE("prepare lgg: a patient without tumor is left out, and that is said") 
   CHECK(contains(prepare_error(folder), "no slice of any patient has a tumor"));
 }
 
+TEST_CASE("prepare lgg: a mask has one value beside 0, whichever") {
+  const LggFolder folder;
+  std::vector<uint8_t> mask = LggFolder::mask_pixels(0, 3);
+  for (uint8_t& pixel : mask) pixel = pixel != 0 ? 7 : 0;
+  write_tiff(folder.mask(0, 3), mask.data(), kHeight, kWidth, 1);
+  CHECK_NOTHROW(prepare(folder));
+  mask[0] = 3;  // as a lossy codec leaves them
+  mask[1] = 9;
+  write_tiff(folder.mask(0, 3), mask.data(), kHeight, kWidth, 1);
+  CHECK(prepare_error(folder) ==
+        folder.mask(0, 3) + ": a mask must hold 0 and one other value; it holds 3 and 9");
+  fs::remove(folder.mask(0, 3));
+  fs::create_symlink(folder.mask(0, 3), folder.mask(0, 3));
+  CHECK(prepare_error(folder) == folder.mask(0, 3) + ": Too many levels of symbolic links");
+}
+
 TEST_CASE("prepare lgg: a mask may be missing only where that is allowed") {
   const LggFolder folder(2, 2);
   fs::remove(folder.mask(0, 3));

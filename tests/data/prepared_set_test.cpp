@@ -163,6 +163,22 @@ TEST_CASE("prepared_set: a set that is not sound is not written, and the old fil
   write_file(folder / "a.h5", "old");
   set.slices[0].patient = 99;
   CHECK_THROWS_AS(write_prepared(set, folder / "a.h5", {}), Error);
+  const auto refused = [&](Dataset changed) {
+    try {
+      write_prepared(changed, folder / "a.h5", {});
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("written");
+  };
+  const Dataset sound = random_set(3, true);
+  Dataset changed = sound;
+  changed.patients.push_back(changed.patients.back());
+  changed.patients.back().id += "z";
+  CHECK(contains(refused(changed), "z has no slice"));
+  changed = sound;
+  changed.labels[0].classes[1] = changed.labels[0].classes[0];
+  CHECK(contains(refused(changed), "twice"));
   CHECK(read_file(folder / "a.h5") == "old");
 }
 
@@ -205,6 +221,8 @@ TEST_CASE("prepared_set: what is not as the format says is refused in one line")
   says("scale that is not finite", [](hid_t file) {
     overwrite<float>(file, "/patients/affine", H5T_NATIVE_FLOAT, 0, std::nanf(""));
   });
+  says("scale beyond any image's",
+       [](hid_t file) { overwrite<float>(file, "/patients/affine", H5T_NATIVE_FLOAT, 0, 1e30f); });
   says("fingerprint of patient", [](hid_t file) {
     overwrite<float>(file, "/patients/fingerprint", H5T_NATIVE_FLOAT, 5,
                      std::numeric_limits<float>::infinity());
