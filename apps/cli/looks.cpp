@@ -1,11 +1,16 @@
 #include "apps/cli/looks.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <vector>
 
 #include "apps/study/ledger.hpp"
+#include "engine/core/error.hpp"
 #include "engine/core/log.hpp"
 
 namespace gliograd::cli {
@@ -16,7 +21,13 @@ std::string ledger_path(const std::string& ledger, const std::string& data) {
 }
 
 void check_ledger(const std::string& ledger, const std::string& data) {
-  study::read_ledger(ledger_path(ledger, data));
+  const std::string path = ledger_path(ledger, data);
+  study::read_ledger(path);
+  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+  const bool exists = ::access(path.c_str(), F_OK) == 0;
+  if (::access(exists ? path.c_str() : folder.c_str(), W_OK) != 0) {
+    throw Error(path + ": cannot be written: " + std::strerror(errno));
+  }
 }
 
 void note_look(const std::string& ledger, const std::string& data, const std::string& target,

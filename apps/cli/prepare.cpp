@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/commands.hpp"
@@ -13,6 +14,7 @@
 #include "data/readers/prepare_images.hpp"
 #include "data/readers/prepare_lgg.hpp"
 #include "data/readers/prepared_set.hpp"
+#include "engine/core/atomic_file.hpp"
 #include "engine/core/log.hpp"
 #include "engine/device/machine.hpp"
 
@@ -32,10 +34,14 @@ data::CropOptions crop_options(const PrepareOptions& options) {
   data::CropOptions crop;
   crop.crop = data::crop_of(options.crop);
   crop.size = options.size;
+  if (!std::isfinite(options.margin)) throw Error("--margin must be a number from 0 to 10");
   crop.margin = options.margin;
   crop.tumor_only = options.slices == "tumor";
   return crop;
 }
+
+/// Before the work, not behind it: a file that cannot be written.
+void check_out(const std::string& path) { const PendingFile file(path); }
 
 /// What decides the content, and nothing else: equal content gives equal files, whatever --threads
 /// and --out were.
@@ -189,6 +195,7 @@ class Bar {
 
 void run_lgg(const PrepareOptions& options) {
   check_threads(options);
+  check_out(options.out);
   data::LggOptions lgg;
   lgg.crop = crop_options(options);
   lgg.table = options.table;
@@ -244,6 +251,7 @@ void add_lgg(CLI::App& prepare) {
 
 void run_gbm(const PrepareOptions& options) {
   check_threads(options);
+  check_out(options.out);
   data::GbmOptions gbm;
   gbm.crop = crop_options(options);
   gbm.threads = options.threads;
@@ -264,6 +272,7 @@ void add_gbm(CLI::App& prepare) {
 
 void run_images(const PrepareOptions& options) {
   check_threads(options);
+  check_out(options.out);
   data::ImageSetOptions images;
   images.size = options.size;
   images.threads = options.threads;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <new>
 #include <string>
 
@@ -14,6 +15,8 @@
 namespace gliograd::cli {
 namespace {
 
+constexpr size_t kLongestLine = 2000;  // bytes of a message
+
 // One line for the user. Where in the source a check stands ("\n  at engine/...") is for whoever
 // calls the engine, not for whoever typed a wrong option.
 int report(std::string text, int code) {
@@ -22,8 +25,28 @@ int report(std::string text, int code) {
   for (size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at)) {
     text.replace(at, 1, "; ");
   }
+  if (text.size() > kLongestLine) {
+    size_t end = kLongestLine;
+    while ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // whole characters
+    text = text.substr(0, end) + "...";
+  }
   std::fprintf(stderr, "gliograd: %s\n", text.c_str());
   return code;
+}
+
+// A path that the file system refuses: bad input where the path is wrong, else failed work.
+int report_path(const std::filesystem::filesystem_error& error) {
+  const std::errc wrong[] = {std::errc::no_such_file_or_directory,
+                             std::errc::not_a_directory,
+                             std::errc::is_a_directory,
+                             std::errc::file_exists,
+                             std::errc::permission_denied,
+                             std::errc::operation_not_permitted,
+                             std::errc::too_many_symbolic_link_levels,
+                             std::errc::filename_too_long};
+  const bool bad_input = std::any_of(std::begin(wrong), std::end(wrong),
+                                     [&](std::errc one) { return error.code() == one; });
+  return report(error.path1().string() + ": " + error.code().message(), bad_input ? 2 : 1);
 }
 
 // What CLI11 found wrong, and which --help to read: the command's, where one was named.
@@ -67,6 +90,8 @@ int run_program(int argc, char** argv) {
     return report(error.what(), 2);
   } catch (const std::bad_alloc&) {
     return report("out of memory", 1);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report_path(error);
   } catch (const std::exception& error) {
     return report(error.what(), 1);
   }

@@ -47,6 +47,7 @@ TEST_CASE("crossval command: bad options are refused in one line, before anythin
       {{"--folds", "99999999999999999999"}, "--folds"},
       {{"--folds", "three"}, "--folds"},
       {{"--folds", "3.5"}, "--folds"},
+      {{"--ledger", folder / "nowhere/looks.csv"}, "nowhere/looks.csv: cannot be written"},
       {{"--repeats", "0"}, "--repeats"},
       {{"--repeats", "128"}, "--repeats"},
       {{"--permute", "-1"}, "--permute"},
