@@ -150,7 +150,7 @@ TEST_CASE("stats: bad input is refused in one line") {
   CHECK(contains(refused({file(good + "a,1,0.5\n")}), "patient a stands twice"));
   CHECK(contains(refused({file(good + "c,2,0.5\n")}), "name one with --positive"));
   CHECK(contains(refused({file("patient,label,score\na,1,0.5\nb,1,0.4\n")}),
-                 "x.csv: an AUC needs patients of both classes"));
+                 "x.csv, class 1: an AUC needs patients of both classes"));
   CHECK(contains(refused({file("patient,label,score_0,score_2\na,0,1,0\nb,1,0,1\n")}),
                  "x.csv: has 2 columns score_"));
   CHECK(contains(refused({file("patient,label,score_0\na,0,1\nb,1,0\n")}), "x.csv: has 1 column"));

@@ -249,7 +249,7 @@ TEST_CASE("prepare lgg: a patient without tumor is left out, and that is said") 
 }
 
 TEST_CASE("prepare lgg: a mask has one value beside 0, whichever") {
-  const LggFolder folder;
+  const LggFolder folder(2, 2);
   std::vector<uint8_t> mask = LggFolder::mask_pixels(0, 3);
   for (uint8_t& pixel : mask) pixel = pixel != 0 ? 7 : 0;
   write_tiff(folder.mask(0, 3), mask.data(), kHeight, kWidth, 1);
