@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "engine/core/atomic_file.hpp"
+#include "engine/core/error.hpp"
 
 namespace gliograd::data {
 namespace {
@@ -82,12 +83,13 @@ std::vector<SliceFiles> slice_files(const std::string& folder,
     const bool is_mask = stem.size() > 5 && stem.compare(stem.size() - 5, 5, kMask) == 0;
     if (is_mask) stem.resize(stem.size() - 5);
     const int64_t number = number_of(stem);
-    if (number < 0) throw Error(file + ": its name does not end in _<slice number>" + extension);
+    if (number < 0)
+      throw Error(concat_text(file, ": its name does not end in _<slice number>", extension));
     SliceFiles& slice = slices[number];
     slice.number = static_cast<int32_t>(number);
     std::string& place = is_mask ? slice.mask : slice.image;
     if (!place.empty()) {
-      throw Error(file + ": slice " + std::to_string(number) + " is there twice, also as " + place);
+      throw Error(concat_text(file, ": slice ", number, " is there twice, also as ", place));
     }
     place = file;
   }

@@ -266,7 +266,7 @@ TEST_CASE("run folder: a damaged file in it is named") {
   const auto with = [&](const std::string& name, const std::string& content) {
     const std::string path = out + "/" + name, whole = read_file(path);
     write_file(path, content);
-    const std::string line = refusal_of(crossval(data, out));
+    std::string line = refusal_of(crossval(data, out));
     write_file(path, whole);
     return line;
   };

@@ -99,13 +99,13 @@ TEST_CASE("image: TIFF of 16 and 32 bits, signed, unsigned and float") {
     std::vector<uint8_t> bytes(static_cast<size_t>(bits / 2));
     std::memcpy(bytes.data(), samples, bytes.size());
     for (const bool big_endian : {true, false}) {
-      const Image image = decode_image(tiff_bytes(bytes, {.height = 2,
-                                                          .width = 2,
-                                                          .channels = 1,
-                                                          .bits = bits,
-                                                          .format = format,
-                                                          .rows = 2,
-                                                          .big_endian = big_endian}));
+      Image image = decode_image(tiff_bytes(bytes, {.height = 2,
+                                                    .width = 2,
+                                                    .channels = 1,
+                                                    .bits = bits,
+                                                    .format = format,
+                                                    .rows = 2,
+                                                    .big_endian = big_endian}));
       if (!big_endian) return image;
       CHECK(image.height == 2);
     }

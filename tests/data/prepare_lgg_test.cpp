@@ -26,7 +26,7 @@ Prepared prepare(const LggFolder& folder, int64_t size = 16, int threads = 2) {
 }
 
 std::string prepare_error(const LggFolder& folder) {
-  const std::string text = error_of([&] { prepare(folder); });
+  std::string text = error_of([&] { prepare(folder); });
   CHECK(!contains(text, "\n"));
   return text;
 }

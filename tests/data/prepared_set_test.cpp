@@ -93,7 +93,7 @@ template <class Body>
 std::string error_after(const std::string& path, const Body& body) {
   write_prepared(random_set(7, true), path, {});
   change(path, body);
-  const std::string text = error_of([&] { read_prepared(path); });
+  std::string text = error_of([&] { read_prepared(path); });
   CHECK(text.rfind(path + ": ", 0) == 0);
   CHECK(!contains(text, "\n"));
   return text;
