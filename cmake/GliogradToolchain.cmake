@@ -17,11 +17,11 @@ endif()
 
 # -Wno-restrict: g++ 12 sees overlap in std::string + std::string (its bug 105329).
 # -Wno-dangling-reference: g++ 13 sees one where a function takes a temporary key and returns an entry
-# of a map (its bug 107532); older compilers do not know the warning and pass over its "no".
+# of a map (its bug 107532).
 # -ffp-contract=off: g++ contracts a*b + c in its FMA clones otherwise, and CPU and GPU must agree.
 add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wall> $<$<COMPILE_LANGUAGE:CXX>:-Wextra>
                     $<$<COMPILE_LANGUAGE:CXX>:-Werror> $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>
-                    $<$<COMPILE_LANGUAGE:CXX>:-Wno-dangling-reference>
+                    $<$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,13>>:-Wno-dangling-reference>
                     $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
 include_directories(${CMAKE_SOURCE_DIR})
 
