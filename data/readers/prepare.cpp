@@ -147,8 +147,9 @@ void scale_square(const WholeSlice& slice, int64_t channels, double row, double 
       for (int64_t c = 0; c < channels; ++c) {
         double sum = 0;
         for (int64_t i = 0; i < samples * samples; ++i) {
-          const double dy = (static_cast<double>(i / samples) + 0.5) / static_cast<double>(samples);
-          const double dx = (static_cast<double>(i % samples) + 0.5) / static_cast<double>(samples);
+          const int64_t sub_row = i / samples, sub_column = i % samples;
+          const double dy = (static_cast<double>(sub_row) + 0.5) / static_cast<double>(samples);
+          const double dx = (static_cast<double>(sub_column) + 0.5) / static_cast<double>(samples);
           sum += bilinear(row + (static_cast<double>(y) + dy) * step - 0.5,
                           column + (static_cast<double>(x) + dx) * step - 0.5, c);
         }
