@@ -242,7 +242,7 @@ void add_doctor(CLI::App& app) {
       ->capture_default_str();
   command
       ->add_option("--seconds", options->seconds,
-                   "time for the check; rows beyond it are left out and counted as skipped")
+                   "seconds for the check; rows beyond it are left out and counted as skipped")
       ->capture_default_str()
       ->check(CLI::Range(1.0, 86400.0));
   command->add_flag("--json", options->as_json, "one JSON object on standard output");

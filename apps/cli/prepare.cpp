@@ -266,7 +266,7 @@ void add_gbm(CLI::App& prepare) {
   options->slices = "all";
   add_common(*command, *options);
   add_crop(*command, *options);
-  command->footer("Example: gliograd prepare gbm gbm --out gbm.h5");
+  command->footer("Example: gliograd prepare gbm gbm --crop window --slices all --out gbm.h5");
   command->callback([options] { run_gbm(*options); });
 }
 

@@ -61,7 +61,8 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error) {
 int run_program(int argc, char** argv) {
   CLI::App app(
       "gliograd: a deep-learning engine and a study on glioma MRI. For research use only; not a "
-      "medical device.");
+      "medical device.",
+      "gliograd");
   app.require_subcommand(1);
   app.fallthrough(false);
   app.option_defaults()->always_capture_default();

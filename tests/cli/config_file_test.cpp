@@ -25,6 +25,14 @@ TEST_CASE("config: keys become options behind the command, in front of its own")
   CHECK(expanded == expected);
 }
 
+TEST_CASE("config: keys stand behind both words of prepare lgg") {
+  const TempDir folder;
+  const std::string path = folder / "prepare.toml";
+  write_file(path, "size = 64\n");
+  CHECK(cli::expand_config({"prepare", "lgg", "cohort", "--config", path}) ==
+        std::vector<std::string>{"prepare", "lgg", "--size=64", "cohort"});
+}
+
 TEST_CASE("config: a missing or malformed file is named with its line") {
   const TempDir folder;
   CHECK(contains(error_of([&] {
