@@ -72,4 +72,5 @@ for seed in "${seeds[@]}"; do
   arm mask-only "$seed" --sequences none
   arm image-without-mask "$seed" --mask none
   arm fused "$seed" --fuse shape,age
+  arm fused-sites "$seed" --fuse shape,age --split site  # the best of the above
 done
