@@ -26,7 +26,8 @@ struct SoftmaxCrossEntropyOptions {
 /// Saves   the probabilities.
 /// Paths   f64 reference; f32 on the CPU, by log-sum-exp with the largest logit taken out.
 /// Errors  Error when a shape or type disagrees, when a label is not 0 to K - 1 (names the row),
-///         when a weight is negative or not finite, when all weights are zero, or when s is out of range.
+///         when a weight is negative or not finite, when all weights are zero, or when s is out of
+///         range.
 /// Source  Szegedy et al. 2015, arXiv:1512.00567, section 7 (label smoothing).
 Tensor softmax_cross_entropy(Tape& tape, const Tensor& x, const Tensor& labels,
                              const SoftmaxCrossEntropyOptions& options = {});
