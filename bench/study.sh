@@ -17,6 +17,15 @@ mkdir -p "$work"
 
 gliograd() { "${GLIOGRAD_BIN:-$root/build/release/gliograd}" "$@"; }
 
+wants() {  # wants PATTERN: whether one of the arms asked for matches; all do where none is named
+  local name
+  for name in ${ARMS:-$1}; do
+    # shellcheck disable=SC2254  # a pattern, not a text
+    case $name in $1) return 0 ;; esac
+  done
+  return 1
+}
+
 prepare() {  # prepare KIND FOLDER FILE [OPTION...]
   local file=$work/$3
   [ -e "$file" ] || gliograd prepare "$1" "$data/$2" --out "$file" "${@:4}"
@@ -41,7 +50,7 @@ keep() {  # keep RUN NAME FILE...
 
 arm() {  # arm NAME SEED OPTION...
   local run=$work/$1-$2 name=$1-$2 seed=$2
-  [ -z "${ARMS:-}" ] || [[ " $ARMS " == *" $1 "* ]] || return 0
+  wants "$1" || return 0
   shift 2
   if [ ! -e "$run/metrics.json" ]; then
     gliograd crossval --data "$work/lgg.h5" --target "$target" --out "$run" --ledger "$ledger" \
@@ -54,10 +63,9 @@ arm() {  # arm NAME SEED OPTION...
 prepare lgg lgg lgg.h5
 prepare gbm gbm gbm.h5 --crop window --slices all
 prepare images natural photographs.h5
-wants() { [ -z "${ARMS:-}" ] || [[ "$ARMS" == *"-$1"* ]]; }
-! wants glioblastoma || pretrain glioblastoma --data "$work/gbm.h5" --task tumor \
+! wants '*-glioblastoma' || pretrain glioblastoma --data "$work/gbm.h5" --task tumor \
   --holdout-from source=tcga_gbm --window 80 --preset full
-! wants photographs || pretrain photographs --data "$work/photographs.h5" --task category \
+! wants '*-photographs' || pretrain photographs --data "$work/photographs.h5" --task category \
   --window 128 --preset light
 from_glioblastoma=(--init "$work/glioblastoma/model.h5" --assume-disjoint)
 from_photographs=(--init "$work/photographs/model.h5")

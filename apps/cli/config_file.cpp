@@ -91,13 +91,11 @@ std::vector<std::string> expand_config(const std::vector<std::string>& arguments
     }
   }
   if (expanded.empty()) return rest;
-  // Behind the command's name: the first argument that is not an option; behind both words of
-  // "prepare lgg".
+  // Behind the words that begin the command ("prepare lgg FOLDER"), in front of its own options,
+  // which come later and so win.
   size_t at = 0;
   while (at < rest.size() && rest[at].rfind('-', 0) == 0) ++at;
-  if (at < rest.size()) ++at;
-  const bool two_words = at > 0 && rest[at - 1] == "prepare";
-  if (two_words && at < rest.size() && rest[at].rfind('-', 0) != 0) ++at;
+  while (at < rest.size() && rest[at].rfind('-', 0) != 0) ++at;
   rest.insert(rest.begin() + static_cast<std::ptrdiff_t>(at), expanded.begin(), expanded.end());
   return rest;
 }

@@ -99,9 +99,7 @@ FoldResult FoldRun::run() {
 void FoldRun::check_resumable() const {
   const int epochs = settings_.train.epochs;
   check_saved(state_, inner_count_ + 1, epochs, whole_batches(training_of(state_.stage)));
-  const auto refuse = [](const auto&... parts) {
-    throw Error(concat_text("the state saved in state.h5 is damaged: ", parts...));
-  };
+  const auto refuse = [](const auto&... parts) { refuse_saved(concat_text(parts...)); };
   const auto curves = static_cast<size_t>(std::min(state_.stage + 1, inner_count_));
   if (state_.inner_losses.size() != curves) {
     refuse(state_.inner_losses.size(), " inner curves where there are ", curves);

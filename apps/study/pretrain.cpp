@@ -206,7 +206,7 @@ void check_best(const std::vector<std::pair<std::string, Tensor>>& best, Trainer
     same = own[i].first == best[i].first && a.shape == b.shape && a.dtype == b.dtype;
     for (const double value : to_values(b)) same = same && std::isfinite(value);
   }
-  if (!same) throw Error("the state saved in state.h5 is damaged: its best epoch's weights");
+  if (!same) refuse_saved("its best epoch's weights");
 }
 
 models::Checkpoint checkpoint_of(Trainer& trainer,

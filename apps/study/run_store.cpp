@@ -4,10 +4,12 @@
 
 namespace gliograd::study {
 
+void refuse_saved(const std::string& what) {
+  throw Error("the state saved in state.h5 is damaged: " + what);
+}
+
 void check_saved(const FoldState& state, int stages, int epochs, int64_t steps_per_epoch) {
-  const auto refuse = [](const auto&... parts) {
-    throw Error(concat_text("the state saved in state.h5 is damaged: ", parts...));
-  };
+  const auto refuse = [](const auto&... parts) { refuse_saved(concat_text(parts...)); };
   if (state.stage < 0 || state.stage >= stages) {
     refuse("network ", state.stage, " of ", stages);
   }

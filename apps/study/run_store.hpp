@@ -41,6 +41,8 @@ struct FoldState {
   std::vector<std::pair<std::string, Tensor>> tensors;  // masters, buffers, optimizer
 };
 
+/// Throws the Error of a saved state that no training has left; `what` says where it shows.
+[[noreturn]] void refuse_saved(const std::string& what);
 /// That a state fits the network it shall go on with: `stages` networks of `epochs` epochs of
 /// `steps_per_epoch`. Errors: Error when a counter lies outside its range or the history is not
 /// that of the epochs done, as in a file that was damaged or edited.

@@ -1,6 +1,5 @@
-// The one door through which every kernel is launched: it gives the launch a name, says what the
-// work must move and compute at least, and turns what the runtime refuses into an error that names
-// the kernel.
+// The one door through which every kernel is launched: it gives the launch a name, and turns what
+// the runtime refuses into an error that names the kernel.
 #pragma once
 #include <cuda_runtime_api.h>
 
@@ -17,13 +16,7 @@ struct Launch {
   const char* name;
   dim3 grid, block;
   size_t shared_bytes = 0;
-  Cost cost = {};
 };
-
-/// Blocks of `block` threads that cover n elements.
-inline uint32_t blocks_for(int64_t n, int64_t block) {
-  return static_cast<uint32_t>((n + block - 1) / block);
-}
 
 [[noreturn]] inline void fail_launch(const Launch& shape, const char* why) {
   const auto text = [](dim3 d) {

@@ -25,12 +25,12 @@ TEST_CASE("config: keys become options behind the command, in front of its own")
   CHECK(expanded == expected);
 }
 
-TEST_CASE("config: keys stand behind both words of prepare lgg") {
+TEST_CASE("config: keys stand behind all words that begin a command") {
   const TempDir folder;
   const std::string path = folder / "prepare.toml";
   write_file(path, "size = 64\n");
-  CHECK(cli::expand_config({"prepare", "lgg", "cohort", "--config", path}) ==
-        std::vector<std::string>{"prepare", "lgg", "--size=64", "cohort"});
+  CHECK(cli::expand_config({"prepare", "lgg", "cohort", "--out", "x", "--config", path}) ==
+        std::vector<std::string>{"prepare", "lgg", "cohort", "--size=64", "--out", "x"});
 }
 
 TEST_CASE("config: a missing or malformed file is named with its line") {

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <set>
@@ -67,7 +69,7 @@ DeviceOptions options;
 std::mt19937_64 choices{1};
 std::set<StreamState*> streams;
 int64_t queued = 0;
-int64_t memory_bytes = 0, memory_calls = 0;
+int64_t memory_bytes = 0;
 thread_local cudaError_t last_error = cudaSuccess;
 
 cudaError_t refuse(cudaError_t error) { return last_error = error; }
@@ -178,9 +180,9 @@ void set_device(const DeviceOptions& wanted) {
   choices.seed(wanted.seed);
 }
 
-DeviceMemory device_memory() {
+int64_t device_memory_bytes() {
   const std::lock_guard guard(lock);
-  return {memory_bytes, memory_calls};
+  return memory_bytes;
 }
 
 int64_t waiting_work() {
@@ -190,7 +192,7 @@ int64_t waiting_work() {
   return count;
 }
 
-void queue_work(void* handle, const std::string&, Work work) {
+void queue_work(void* handle, Work work) {
   if (handle == nullptr) return on_device_thread(work);
   const std::lock_guard guard(lock);
   StreamState& stream = *static_cast<StreamState*>(handle);
@@ -250,7 +252,6 @@ cudaError_t cudaSetDevice(int device) {
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
   const Guard guard(lock);
   if (breaks_capture()) return refuse(cudaErrorStreamCaptureUnsupported);
-  ++memory_calls;
   if (memory_bytes + static_cast<int64_t>(bytes) > options.memory_bytes) {
     return refuse(cudaErrorMemoryAllocation);
   }
@@ -281,7 +282,7 @@ cudaError_t cudaFreeHost(void* memory) {
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
-  queue_work(stream, "copy", [=] {
+  queue_work(stream, [=] {
     switch (kind) {
       case cudaMemcpyHostToDevice: copy_in(to, from, bytes); break;
       case cudaMemcpyDeviceToHost: copy_out(to, from, bytes); break;
@@ -295,7 +296,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
-  queue_work(stream, "set", [=] {
+  queue_work(stream, [=] {
     const std::vector<char> values(bytes, static_cast<char>(value));
     copy_in(memory, values.data(), bytes);
   });
@@ -449,7 +450,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   const auto* graph = reinterpret_cast<const GraphState*>(executable);
   const bool any_order = options.order == Order::any;
-  queue_work(stream, "graph", [=] { run_nodes(graph->nodes, any_order); });
+  queue_work(stream, [=] { run_nodes(graph->nodes, any_order); });
   return cudaSuccess;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {

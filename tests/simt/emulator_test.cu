@@ -83,6 +83,26 @@ TEST_CASE("emulator: right kernels compute and nothing is found, in any order of
   }
 }
 
+TEST_CASE("emulator: shuffles, votes and atomics answer as the hardware does") {
+  const Buffer<int> out(9 * 32), cells(std::vector<int>{-1, 0});
+  launch({"warp_words", 1, 32}, {}, warp_words, out.get(), cells.get());
+  const std::vector<int> y = out.host();
+  for (int l = 0; l < 32; ++l) {
+    const int wanted[] = {5,
+                          l / 8 * 8 + 1,
+                          l % 16 < 3 ? l : l - 3,
+                          l % 16 > 12 ? l : l + 3,
+                          l ^ 7,
+                          static_cast<int>(0xaaaaaaaa),
+                          1,
+                          0,
+                          1};
+    for (int k = 0; k < 9; ++k) CHECK(y[static_cast<size_t>(k * 32 + l)] == wanted[k]);
+  }
+  CHECK(cells.host() == std::vector<int>{31, 255});
+  expect_nothing();
+}
+
 TEST_CASE("emulator: a missing block barrier is a race, named with both lines") {
   const Buffer<uint16_t> x(std::vector<uint16_t>(96 * 80, 1)), y(96 * 80);
   launch({"transpose", dim3(3, 3), dim3(32, 8)}, {}, transpose<false>, x.get(), y.get(), 96, 80);

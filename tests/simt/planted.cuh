@@ -112,6 +112,19 @@ inline __global__ void scale_and_shift(const float* x, float* y, int n, float a,
   if (i < n) y[i] = a * x[i] + b;
 }
 
+/// What each lane gets from every shuffle, vote and atomic: out [9, 32] of one warp.
+inline __global__ void warp_words(int* out, int* cells) {
+  const int l = static_cast<int>(threadIdx.x);
+  const int answers[] = {__shfl_sync(~0u, l, 5),        __shfl_sync(~0u, l, 1, 8),
+                         __shfl_up_sync(~0u, l, 3, 16), __shfl_down_sync(~0u, l, 3, 16),
+                         __shfl_xor_sync(~0u, l, 7),    static_cast<int>(__ballot_sync(~0u, l % 2)),
+                         __any_sync(~0u, l == 31),      __all_sync(~0u, l < 31),
+                         __all_sync(~0u, l < 32)};
+  for (int k = 0; k < 9; ++k) out[k * 32 + l] = answers[k];
+  atomicMax(&cells[0], l);
+  atomicOr(&cells[1], 1 << (l % 8));
+}
+
 /// Barriers at two places, chosen by the warp.
 inline __global__ void two_barriers(int* y) {
   if (threadIdx.x < 32) {

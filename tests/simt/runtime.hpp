@@ -4,8 +4,6 @@
 #pragma once
 #include <cstdint>
 #include <functional>
-#include <memory>
-#include <string>
 
 namespace gliograd::simt {
 
@@ -22,18 +20,14 @@ struct DeviceOptions {
 /// For what is queued from now on. Waits for what was queued before.
 void set_device(const DeviceOptions& options);
 
-/// Bytes that cudaMalloc has given out, and how often it was asked.
-struct DeviceMemory {
-  int64_t bytes = 0;
-  int64_t calls = 0;
-};
-DeviceMemory device_memory();
+/// Bytes that cudaMalloc has given out and not got back.
+int64_t device_memory_bytes();
 
 /// Work not run yet, on all streams.
 int64_t waiting_work();
 
 /// Queues work on a stream (a handle from cudaStreamCreate; null runs it at once), or records it
 /// where the stream captures.
-void queue_work(void* stream, const std::string& name, std::function<void()> work);
+void queue_work(void* stream, std::function<void()> work);
 
 }  // namespace gliograd::simt

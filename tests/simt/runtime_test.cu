@@ -197,13 +197,25 @@ TEST_CASE("emulated GPU: memory is refused beyond its size, and there again when
   void* first = take_memory(0, 3000);
   CHECK(first != nullptr);
   CHECK(take_memory(0, 2000) == nullptr);
-  CHECK(simt::device_memory().bytes == 3000);
+  CHECK(simt::device_memory_bytes() == 3000);
   give_memory(0, first);
   void* second = take_memory(0, 2000);
   CHECK(second != nullptr);
   give_memory(0, second);
-  CHECK(simt::device_memory().bytes == 0);
+  CHECK(simt::device_memory_bytes() == 0);
   simt::set_device({});
+}
+
+TEST_CASE("emulated GPU: pinned memory goes in and comes back") {
+  simt::set_device({});
+  const Device device;
+  auto* pinned = static_cast<float*>(take_pinned(kBytes));
+  for (int i = 0; i < kCount; ++i) pinned[i] = static_cast<float>(3 * i);
+  copy_memory(device.queue, device.memory[1], pinned, kBytes, CopyKind::to_device);
+  copy_memory(device.queue, device.memory[2], device.memory[1], kBytes, CopyKind::on_device);
+  CHECK(device.values(2)[9] == 27);
+  give_pinned(pinned);
+  expect_nothing();
 }
 
 TEST_CASE("emulated GPU: time passes between events") {

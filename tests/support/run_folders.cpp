@@ -1,7 +1,5 @@
 #include "tests/support/run_folders.hpp"
 
-#include <fcntl.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,24 +9,14 @@
 
 #include "data/readers/prepared_set.hpp"
 #include "tests/support/cohort.hpp"
-
-extern char** environ;
+#include "tests/support/process.hpp"
 
 namespace gliograd::test {
 
 Process::Process(const std::vector<std::string>& arguments) {
-  const std::string program = program_path(), out = folder_ / "out", err = folder_ / "err";
-  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT, 0600);
-  posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT, 0600);
-  const int failed = posix_spawn(&child_, argv[0], &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  REQUIRE_MESSAGE(failed == 0, "cannot start ", program);
+  std::vector<std::string> all = {program_path()};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  child_ = start_process(all, folder_ / "out", folder_ / "err");
 }
 
 Process::~Process() {
@@ -41,7 +29,7 @@ bool Process::running() {
   if (code_ >= 0) return false;
   int status = 0;
   if (waitpid(child_, &status, WNOHANG) == 0) return true;
-  code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  code_ = exit_code_of(status);
   return false;
 }
 
@@ -53,7 +41,7 @@ CommandResult Process::wait() {
   if (code_ < 0) {
     int status = 0;
     REQUIRE(waitpid(child_, &status, 0) == child_);
-    code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    code_ = exit_code_of(status);
   }
   return {code_, read_file(folder_ / "out"), read_file(folder_ / "err")};
 }

@@ -1,7 +1,5 @@
 #include "tests/support/support.hpp"
 
-#include <fcntl.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,7 +9,7 @@
 #include <random>
 #include <sstream>
 
-extern char** environ;
+#include "tests/support/process.hpp"
 
 namespace gliograd::test {
 
@@ -45,22 +43,10 @@ TempDir::~TempDir() {
 CommandResult run_command(const std::vector<std::string>& arguments) {
   const TempDir folder;
   const std::string out = folder / "out", err = folder / "err";
-  std::vector<char*> argv;
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT, 0600);
-  posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT, 0600);
-  pid_t child = 0;
-  const int failed = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  REQUIRE_MESSAGE(failed == 0, "cannot start ", arguments[0]);
+  const pid_t child = start_process(arguments, out, err);
   int status = 0;
   REQUIRE(waitpid(child, &status, 0) == child);
-  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  return {code, read_file(out), read_file(err)};
+  return {exit_code_of(status), read_file(out), read_file(err)};
 }
 
 CommandResult gliograd(const std::vector<std::string>& arguments) {
