@@ -42,6 +42,7 @@ class Recorder final : public study::RunStore {
     return inner_.finished(repeat, fold);
   }
   std::optional<study::FoldState> load_state(int repeat, int fold, Stream&) override {
+    const std::lock_guard lock(mutex_);
     const auto found = states_.find({repeat, fold});
     if (found == states_.end()) return std::nullopt;
     return found->second;
@@ -53,6 +54,7 @@ class Recorder final : public study::RunStore {
       std::memcpy(values.raw(), tensor.raw(), tensor.bytes());
       tensor = values;
     }
+    const std::lock_guard lock(mutex_);
     states_[{repeat, fold}] = std::move(copy);
     if (on_save) on_save(repeat, fold);
     if (saves_left > 0 && --saves_left == 0) throw Interrupted();
@@ -75,7 +77,7 @@ class Recorder final : public study::RunStore {
   study::FoldState& state(int repeat, int fold) { return states_.at({repeat, fold}); }
 
  private:
-  std::mutex mutex_;
+  std::mutex mutex_;  // folds call from threads of their own
   std::map<std::pair<int, int>, study::FoldState> states_;
   study::MemoryRunStore inner_;
 };
