@@ -58,9 +58,10 @@ double objective(const Problem& problem, const std::vector<double>& theta) {
     for (const double v : z) total += std::exp(v - top);
     sum += problem.weight[i] * (top + std::log(total) - z[problem.labels[i]]);
   }
-  for (size_t j = 0; j < theta.size(); ++j) {
-    const bool intercept = j % problem.stride() == problem.features;
-    if (!intercept) sum += 0.5 * problem.penalty * theta[j] * theta[j];
+  for (size_t row = 0; row < theta.size(); row += problem.stride()) {
+    for (size_t f = 0; f < problem.features; ++f) {  // behind them the intercept
+      sum += 0.5 * problem.penalty * theta[row + f] * theta[row + f];
+    }
   }
   return sum;
 }

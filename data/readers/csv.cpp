@@ -86,11 +86,8 @@ class Parser {
     do {
       fields.push_back(field());
     } while (take(separator_));
-    if (take('\r')) {
-      take('\n');
-    } else {
-      take('\n');
-    }
+    take('\r');
+    take('\n');
     ++line_;
     return fields;
   }

@@ -121,7 +121,8 @@ std::vector<CovariateColumn> read_numbers(const Hdf5Reader& reader, const std::s
                                           int64_t patients) {
   std::vector<CovariateColumn> columns;
   for (const std::string& name : columns_of(reader, group)) {
-    columns.push_back({unescaped(name), reader.read<double>(group + "/" + name, {patients})});
+    columns.push_back(
+        {unescaped(name), reader.read<double>(concat_text(group, "/", name), {patients})});
   }
   return columns;
 }

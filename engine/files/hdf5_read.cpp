@@ -236,7 +236,7 @@ Hdf5Objects read_hdf5(const std::vector<uint8_t>& bytes) {
   }
   quiet_hdf5();
   Hdf5Objects objects;
-  Walk(bytes, objects);
+  const Walk walk(bytes, objects);
   return objects;
 }
 

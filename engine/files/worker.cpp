@@ -1,7 +1,6 @@
 #include "engine/files/worker.hpp"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -13,10 +12,13 @@
 
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+
+#include "engine/core/error.hpp"
 
 extern char** environ;
 
@@ -45,7 +47,7 @@ std::string worker_program() {
   const std::string own = own_path();
   const size_t slash = own.rfind('/');
   if (slash != std::string::npos && own.compare(slash + 1, 8, "gliograd") != 0) {
-    const std::string beside = own.substr(0, slash) + "/gliograd";
+    std::string beside = own.substr(0, slash) + "/gliograd";
     if (::access(beside.c_str(), X_OK) == 0) return beside;
   }
   return "/proc/self/exe";  // even when the file was replaced meanwhile
@@ -193,7 +195,7 @@ bool Worker::receive(void* bytes, size_t size) { return read_all(socket_, bytes,
 
 std::string Worker::why_it_failed() {
   // EAGAIN: our own patience ran out. Else it died: a fault, its memory or its time.
-  const std::string slow = "its decoder took longer than " + std::to_string(limits_.seconds) + " s";
+  std::string slow = "its decoder took longer than " + std::to_string(limits_.seconds) + " s";
   if (errno == EAGAIN || errno == EWOULDBLOCK) return slow;
   int status = 0;
   ::kill(process_, SIGKILL);  // no effect on one that is already dead
@@ -231,7 +233,7 @@ SharedBytes Worker::run(const std::string& kind, const std::string& name,
     const bool again = served_ > 0 && !stuck;
     const std::string why = why_it_failed();
     stop();
-    if (!again) throw Error(name + ": damaged: " + why);
+    if (!again) throw Error(concat_text(name, ": damaged: ", why));
   }
   ++served_;
   if (!text.empty()) throw Error(name + ": " + text);

@@ -22,6 +22,11 @@ using std::chrono::duration;
 using Clock = std::chrono::steady_clock;
 
 const bool kLong = std::getenv("GLIOGRAD_LONG") != nullptr;
+#ifdef __SANITIZE_ADDRESS__
+const int kTrials = kLong ? 4 : 1;  // of a run that takes five times as long
+#else
+const int kTrials = kLong ? 20 : 1;
+#endif
 
 void sleep_seconds(double seconds) { std::this_thread::sleep_for(duration<double>(seconds)); }
 
@@ -83,7 +88,7 @@ TEST_CASE("resumption: kill -9 at random moments changes no byte of what a run e
     const Timed whole = timed(crossval(data, folder / ("whole" + name), more));
     INFO(whole.result.err);
     REQUIRE(whole.result.code == 0);
-    for (int trial = 0; trial < (kLong ? 20 : 1); ++trial) {
+    for (int trial = 0; trial < kTrials; ++trial) {
       const std::string out = folder / ("killed" + name + "-" + std::to_string(trial));
       const int hits =
           run_with_kills(crossval(data, out, more), kLong ? 8 : 3, whole.seconds, random);

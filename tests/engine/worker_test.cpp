@@ -1,7 +1,6 @@
 #include "engine/files/worker.hpp"
 
-#include <signal.h>
-
+#include <csignal>
 #include <random>
 
 #include "tests/support/support.hpp"

@@ -74,9 +74,9 @@ std::map<std::string, double> differing_ops(bool vendor, uint64_t seed) {
 }
 
 void check_names(const std::map<std::string, double>& worst, const std::set<std::string>& known) {
-  for (const auto& [name, difference] : worst) {
-    CHECK_MESSAGE(known.count(name.substr(0, name.find(','))) == 1, name, " differs by ",
-                  difference);
+  for (const auto& one : worst) {
+    CHECK_MESSAGE(known.count(one.first.substr(0, one.first.find(','))) == 1, one.first,
+                  " differs by ", one.second);
   }
 }
 

@@ -76,7 +76,7 @@ TEST_CASE("ledger: what is no ledger is left as it is") {
   const Look look{utc_now(), "t", "s", 0.5, "r"};
   const auto refused = [&](const std::string& content) {
     test::write_file(path, content);
-    const std::string message = error_of([&] { record_look(path, look); });
+    std::string message = error_of([&] { record_look(path, look); });
     CHECK(test::read_file(path) == content);
     CHECK(contains(message, path));
     return message;
