@@ -254,7 +254,8 @@ TEST_CASE("transfer: damaged and foreign checkpoints are refused by name") {
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     // The bits of one weight, wherever the file keeps them.
-    const Tensor& weight = tensor_named(model_of(from.model), "stage1.conv1.weight");
+    const models::Checkpoint model = model_of(from.model);
+    const Tensor& weight = tensor_named(model, "stage1.conv1.weight");
     const std::string bits(reinterpret_cast<const char*>(weight.data<float>() + 5), 16);
     std::string poisoned = whole;
     const size_t at = poisoned.find(bits);
