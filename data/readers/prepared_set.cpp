@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/core/error.hpp"
 #include "engine/files/hdf5_file.hpp"
 
 namespace gliograd::data {
