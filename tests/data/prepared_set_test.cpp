@@ -237,8 +237,8 @@ TEST_CASE("prepared_set: what is not as the format says is refused in one line")
 TEST_CASE("prepared_set: the h5py example of docs/formats.md runs") {
   const std::string name = "prepared_set: the h5py example";
   std::string python;
-  for (const std::string& candidate :
-       {std::string("python3"), source_path(".deps/torch/bin/python3")}) {
+  for (const std::string& candidate : {std::string("python3"), std::string("/usr/bin/python3"),
+                                       source_path(".deps/torch/bin/python3")}) {
     if (candidate[0] == '/' && !std::filesystem::exists(candidate)) continue;
     if (run_command({candidate, "-c", "import h5py"}).code == 0) python = candidate;
     if (!python.empty()) break;
