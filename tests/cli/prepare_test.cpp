@@ -52,7 +52,7 @@ TEST_CASE("prepare: writes a set, says what it found, and gives the same bytes f
   CHECK(summary["labels"]["gender"]["missing"] == 4);
   CHECK(summary["covariates"] == nlohmann::json{"age_at_initial_pathologic"});
   const gliograd::data::Dataset set = gliograd::data::read_prepared(out / "a.h5");
-  CHECK(set.digest == summary["digest"]);
+  CHECK(summary["digest"] == set.digest);
   CHECK(fs::file_size(out / "a.h5") > 0);
 }
 
