@@ -1,4 +1,4 @@
-// What both floors need: the error types, 16-bit floats, the opaque queue, and the cost of a piece
+// What both floors need: the error types, element types, the opaque queue, and the cost of a piece
 // of work. No Tensor, no CUDA header: .cu files and the engine both include it.
 #pragma once
 #include <cstdint>
@@ -41,7 +41,10 @@ struct Cost {
 
 }  // namespace kernels
 
-/// Storage of the upper half of an IEEE binary32. Conversions: engine/tensor/cast.hpp.
+/// Element types of tensors.
+enum class DType : uint8_t { f64, f32, bf16, f16, u8, i32, i64 };
+
+/// Storage of the upper half of an IEEE binary32. Conversions: kernels/half.hpp.
 struct bf16 {
   uint16_t bits;
 };

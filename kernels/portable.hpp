@@ -5,6 +5,8 @@
 
 #ifdef __CUDACC__
 #define GG_HD __host__ __device__
+#define GG_UNROLL _Pragma("unroll")
 #else
 #define GG_HD
+#define GG_UNROLL  // only nvcc keeps arrays in registers by it
 #endif

@@ -5,6 +5,7 @@
 #include "engine/core/error.hpp"
 #include "engine/ops/dropout.hpp"
 #include "engine/ops/linear.hpp"
+#include "engine/ops/pad.hpp"
 #include "models/refuse.hpp"
 
 namespace gliograd::models {
@@ -40,17 +41,25 @@ Parameter& Weights::add(const std::string& name, const Shape& shape, Init init, 
   for (const Parameter& other : parameters_) {
     GG_CHECK(other.name != name, "weights: two parameters are called ", name);
   }
-  Tensor master = empty(*stream_, shape, dtype_);
-  initialize(master, init, fans, stream_->random(), static_cast<uint32_t>(parameters_.size()));
+  Tensor master = initialized(shape, init, fans, static_cast<uint32_t>(parameters_.size()));
   Parameter& parameter = parameters_.emplace_back(name, std::move(master));
   parameter.decay = decay;
   return parameter;
 }
 
 NormState& Weights::add_norm(const std::string& name, int64_t channels) {
-  Tensor mean = zeros(*stream_, {channels}, dtype_), var = empty(*stream_, {channels}, dtype_);
-  initialize(var, Init::ones, {}, stream_->random(), 0);
+  Tensor mean = zeros(*stream_, {channels}, dtype_);
+  Tensor var = initialized({channels}, Init::ones, {}, 0);
   return norms_.emplace_back(NormState{name, {std::move(mean), std::move(var)}});
+}
+
+// The host draws the numbers, and takes them to a GPU where the stream is one's.
+Tensor Weights::initialized(const Shape& shape, Init init, const Fans& fans, uint32_t order) const {
+  const bool gpu = stream_->device() == Device::cuda;
+  const std::unique_ptr<Stream> host = gpu ? Stream::cpu() : nullptr;
+  Tensor weight = empty(gpu ? *host : *stream_, shape, dtype_);
+  initialize(weight, init, fans, stream_->random(), order);
+  return gpu ? copy_to(*stream_, weight) : weight;
 }
 
 std::vector<Parameter*> Weights::parameters() {
@@ -125,7 +134,12 @@ Conv::Conv(Weights& weights, const std::string& name, const ConvLayer& layer) {
 }
 
 Tensor Conv::operator()(Tape& tape, const Tensor& x) const {
-  return conv(tape, x, weight_->on(tape), bias_ ? bias_->on(tape) : Tensor{}, options_);
+  Tensor weight = weight_->on(tape);
+  if (options_.groups == 1 && x.defined() && x.device() == Device::cuda &&
+      x.dim(3) == image_channels(Device::cuda, weight.dim(3))) {
+    weight = pad_channels(tape, weight, x.dim(3));  // the image came so
+  }
+  return conv(tape, x, weight, bias_ ? bias_->on(tape) : Tensor{}, options_);
 }
 
 BatchNorm::BatchNorm(Weights& weights, const std::string& name, int64_t channels,
@@ -138,7 +152,7 @@ BatchNorm::BatchNorm(Weights& weights, const std::string& name, int64_t channels
       momentum_(momentum) {}
 
 Tensor BatchNorm::operator()(Tape& tape, const Tensor& x, Mode mode, const Tensor* residual) const {
-  return batch_norm(tape, x, gamma_->on(tape), beta_->on(tape), state_->stats,
+  return batch_norm(tape, x, gamma_->on_wide(tape), beta_->on_wide(tape), state_->stats,
                     {.eps = eps_,
                      .momentum = momentum_,
                      .mode = state_->frozen ? Mode::eval : mode,

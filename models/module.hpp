@@ -61,6 +61,8 @@ class Weights {
   int64_t freeze_norms(const std::string& prefix, bool frozen = true);
 
  private:
+  Tensor initialized(const Shape& shape, Init init, const Fans& fans, uint32_t order) const;
+
   Stream* stream_;
   DType dtype_;
   std::deque<Parameter> parameters_;  // a deque: handles in layers stay valid
@@ -70,6 +72,12 @@ class Weights {
 
 /// Whether `name` is `prefix` or lies below it; an empty prefix is above every name.
 bool is_below(const std::string& name, const std::string& prefix);
+
+/// Channels that an image of `used` ones has in a device's memory: on a GPU a multiple of eight,
+/// the unused ones 0.
+constexpr int64_t image_channels(Device device, int64_t used) {
+  return device == Device::cuda ? (used + 7) / 8 * 8 : used;
+}
 
 struct ConvLayer {
   int64_t in = 0;      // channels

@@ -41,9 +41,11 @@ void Network::add_head(int64_t features) {
 }
 
 Tensor Network::features(Tape& tape, const Tensor& x, Mode mode) {
-  GG_CHECK(x.rank() == 4 && x.dim(3) == options_.input_channels && x.dtype == tape.compute(),
-           architecture_, ": x must be ", tape.compute(), " [N, H, W, ", options_.input_channels,
-           "]; got ", x.dtype, ' ', x.shape);
+  const Device device = x.defined() ? x.device() : Device::cpu;
+  const int64_t channels = image_channels(device, options_.input_channels);
+  GG_CHECK(x.rank() == 4 && x.dim(3) == channels && x.dtype == tape.compute(), architecture_,
+           ": x must be ", tape.compute(), " [N, H, W, ", channels, "]; got ", x.dtype, ' ',
+           x.shape);
   GG_CHECK(std::min(x.dim(1), x.dim(2)) >= smallest_size(), architecture_,
            ": height and width must be at least ", smallest_size(), " pixels; got ", x.shape);
   return global_average_pool(tape, maps(tape, x, mode));

@@ -44,7 +44,8 @@ class Network {
   /// Smallest height and width that survive all strides, in pixels.
   virtual int64_t smallest_size() const = 0;
 
-  /// x [N, H, W, input_channels] in the tape's type -> [N, h, w, F], before pooling.
+  /// x [N, H, W, image_channels(device, input_channels)] in the tape's type -> [N, h, w, F], before
+  /// pooling.
   virtual Tensor maps(Tape& tape, const Tensor& x, Mode mode) = 0;
   /// Pooled: [N, F].
   Tensor features(Tape& tape, const Tensor& x, Mode mode);

@@ -25,6 +25,8 @@ class Parameter {
 
   /// The handle of this parameter in the tape's compute type. Gradients flow to it when trainable.
   Tensor on(Tape& tape);
+  /// As on(), but f32 where the tape computes in 16 bits.
+  Tensor on_wide(Tape& tape);
 
   /// To be called after every change of `master`; cached copies of older versions are made anew.
   void bump() { ++version_; }

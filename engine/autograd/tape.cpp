@@ -3,6 +3,7 @@
 #include "engine/core/error.hpp"
 #include "engine/tensor/cast.hpp"
 #include "engine/tensor/layout.hpp"
+#include "kernels/step.hpp"
 
 namespace gliograd {
 
@@ -18,6 +19,12 @@ Tensor Parameter::on(Tape& tape) {
                         : cached(std::string("cast:") + name_of(tape.compute()),
                                  [&] { return cast(master, tape.compute()); });
   return tape.watch(*this, x);
+}
+
+Tensor Parameter::on_wide(Tape& tape) {
+  return size_of(tape.compute()) < size_of(master.dtype) && master.dtype == DType::f32
+             ? tape.watch(*this, master)
+             : on(tape);
 }
 
 Tape::Tape(Stream& stream, DType compute, bool recording)
@@ -79,13 +86,15 @@ Tensor Tape::record_node(Tensor y, const std::vector<Tensor>& inputs, std::uniqu
 
 void Tape::backward(const Tensor& loss) {
   GG_CHECK(loss.size() == 1, "backward: the loss must be a scalar; got ", loss.shape);
+  GG_CHECK(loss.dtype == DType::f32 || loss.dtype == DType::f64,
+           "backward: losses are f32 or f64; got ", loss.dtype);
   Tensor dy = empty_like(loss);
-  const double one = stream_->state()->loss_scale;
-  if (loss.dtype == DType::f64) {
-    dy.at<double>(0) = one;
+  if (stream_->device() == Device::cuda) {
+    kernels::write_loss_scale(queue(), stream_->state(), static_cast<float*>(dy.raw()));
+  } else if (loss.dtype == DType::f64) {
+    dy.at<double>(0) = stream_->state()->loss_scale;
   } else {
-    GG_CHECK(loss.dtype == DType::f32, "backward: losses are f32 or f64; got ", loss.dtype);
-    dy.at<float>(0) = static_cast<float>(one);
+    dy.at<float>(0) = stream_->state()->loss_scale;
   }
   backward(loss, dy);
 }

@@ -1,4 +1,4 @@
-// Element types of tensors.
+// Element types of tensors: their sizes, names and C++ types. The enum stands in kernels/base.hpp.
 #pragma once
 #include <cstdint>
 #include <ostream>
@@ -6,8 +6,6 @@
 #include "kernels/base.hpp"
 
 namespace gliograd {
-
-enum class DType : uint8_t { f64, f32, bf16, f16, u8, i32, i64 };
 
 /// Bytes of one element.
 int64_t size_of(DType dtype);

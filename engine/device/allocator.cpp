@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/core/error.hpp"
+#include "kernels/runtime.hpp"
 
 namespace gliograd {
 namespace {
@@ -31,6 +32,53 @@ class HostMemory final : public MemorySource {
   void give(void* memory, int64_t) override { std::free(memory); }
 };
 
+// A queue that ends with its last user.
+class OwnQueue {
+ public:
+  explicit OwnQueue(int device) : queue_(kernels::make_queue(device)) {}
+  ~OwnQueue() { kernels::free_queue(queue_); }
+  OwnQueue(const OwnQueue&) = delete;
+  OwnQueue& operator=(const OwnQueue&) = delete;
+  kernels::Queue get() const { return queue_; }
+
+ private:
+  kernels::Queue queue_;
+};
+
+class DeviceMemory final : public MemorySource {
+ public:
+  DeviceMemory(int device, std::shared_ptr<OwnQueue> queue)
+      : device_(device), queue_(std::move(queue)) {}
+
+  void* take(int64_t bytes) override {
+    if (kernels::is_capturing(queue())) {
+      throw WorkError(
+          concat_text("a captured step asked for ", bytes,
+                      " bytes more than the steps before it: nothing can be taken now"));
+    }
+    void* memory = kernels::take_memory(device_, bytes);
+    if (memory == nullptr) {
+      throw WorkError(
+          concat_text("out of memory: GPU ", device_, " has no ", bytes, " bytes left"));
+    }
+    return memory;
+  }
+  void give(void* memory, int64_t) override {
+    kernels::wait_queue(queue());
+    kernels::give_memory(device_, memory);
+  }
+  bool takes_back() const override { return !kernels::is_capturing(queue()); }
+  Device device() const override { return Device::cuda; }
+  kernels::Queue queue() const override { return queue_->get(); }
+  std::unique_ptr<MemorySource> another() const override {
+    return std::make_unique<DeviceMemory>(device_, queue_);
+  }
+
+ private:
+  int device_;
+  std::shared_ptr<OwnQueue> queue_;
+};
+
 using FreeBlocks = std::map<int64_t, std::vector<void*>>;
 
 // Every cached block back to the source; returns their bytes.
@@ -51,7 +99,7 @@ void* take(MemorySource& source, FreeBlocks& free, MemoryStats& stats, int64_t s
   try {
     return source.take(size);
   } catch (const WorkError&) {
-    if (give_back(source, free, stats) == 0) throw;
+    if (!source.takes_back() || give_back(source, free, stats) == 0) throw;
   }
   ++stats.source_calls;
   return source.take(size);
@@ -61,10 +109,20 @@ void* take(MemorySource& source, FreeBlocks& free, MemoryStats& stats, int64_t s
 
 std::unique_ptr<MemorySource> host_memory() { return std::make_unique<HostMemory>(); }
 
+std::unique_ptr<MemorySource> device_memory(int device) {
+  return std::make_unique<DeviceMemory>(device, std::make_shared<OwnQueue>(device));
+}
+
+std::unique_ptr<MemorySource> MemorySource::another() const { return host_memory(); }
+
 CachingAllocator::CachingAllocator(std::unique_ptr<MemorySource> source)
     : source_(std::move(source)) {}
 
 CachingAllocator::~CachingAllocator() { trim(); }
+
+std::shared_ptr<CachingAllocator> CachingAllocator::sibling() const {
+  return std::make_shared<CachingAllocator>(source_->another());
+}
 
 int64_t CachingAllocator::round_up(int64_t bytes) {
   if (bytes <= kAlignment) return kAlignment;

@@ -7,6 +7,9 @@
 #include <mutex>
 #include <vector>
 
+#include "engine/device/device.hpp"
+#include "kernels/base.hpp"
+
 namespace gliograd {
 
 /// Where an arena gets memory from: malloc here, cudaMalloc on a GPU.
@@ -16,10 +19,21 @@ class MemorySource {
   /// At least `bytes`, aligned to 256. Errors: WorkError when there is none left.
   virtual void* take(int64_t bytes) = 0;
   virtual void give(void* memory, int64_t bytes) = 0;
+  /// Whether memory can be given back now.
+  virtual bool takes_back() const { return true; }
+  virtual Device device() const { return Device::cpu; }
+  /// The queue in whose order the memory is used; null on the host.
+  virtual kernels::Queue queue() const { return {}; }
+  /// Another source of the same memory, for the same queue.
+  virtual std::unique_ptr<MemorySource> another() const;
 };
 
 /// Host memory, aligned; large blocks ask for huge pages.
 std::unique_ptr<MemorySource> host_memory();
+/// Memory of a GPU (0 is the first), with a queue of its own that lives as long. What is given back
+/// waits for that queue; while it is being captured nothing can be taken. Errors: DeviceError where
+/// there is no such GPU.
+std::unique_ptr<MemorySource> device_memory(int device);
 
 struct MemoryStats {
   int64_t in_use_bytes = 0;  // handed out now
@@ -41,6 +55,12 @@ class CachingAllocator {
   /// Gives all cached blocks back to the source.
   void trim();
   MemoryStats stats() const;
+  Device device() const { return source_->device(); }
+  /// In its order alone may the memory be used: a block that was released is handed out again at
+  /// once, while the work on it may still be queued.
+  kernels::Queue queue() const { return source_->queue(); }
+  /// An empty arena of the same memory, in the order of the same queue.
+  std::shared_ptr<CachingAllocator> sibling() const;
 
  private:
   static int64_t round_up(int64_t bytes);

@@ -1,8 +1,10 @@
 #include "engine/device/stream.hpp"
 
 #include <new>
+#include <utility>
 
 #include "engine/core/error.hpp"
+#include "kernels/runtime.hpp"
 
 namespace gliograd {
 
@@ -19,21 +21,58 @@ uint32_t RandomKey::low_word() const {
 }
 
 std::unique_ptr<Stream> Stream::cpu(const StreamOptions& options) {
-  GG_CHECK(options.threads >= 1, "stream: threads must be at least 1; got ", options.threads);
-  return std::unique_ptr<Stream>(new Stream(Device::cpu, options));
+  return std::unique_ptr<Stream>(new Stream(host_memory(), options));
 }
 
-Stream::Stream(Device device, const StreamOptions& options)
-    : device_(device),
-      options_(options),
-      allocator_(std::make_shared<CachingAllocator>(host_memory())) {
+std::unique_ptr<Stream> Stream::cuda(int device, const StreamOptions& options) {
+  return std::unique_ptr<Stream>(new Stream(device_memory(device), options));
+}
+
+Stream::Stream(std::unique_ptr<MemorySource> memory, const StreamOptions& options)
+    : options_(options),
+      allocator_(std::make_shared<CachingAllocator>(std::move(memory))),
+      first_allocator_(allocator_) {
+  GG_CHECK(options.threads >= 1, "stream: threads must be at least 1; got ", options.threads);
   options_.random.low_word();  // checks the limits
-  state_ = new (allocator_->allocate(sizeof(StepState))) StepState{};
+  state_ = static_cast<StepState*>(allocator_->allocate(sizeof(StepState)));
+  write_state({});
 }
 
 Stream::~Stream() {
+  try {
+    wait();  // for work that uses what goes now
+  } catch (const kernels::DeviceError&) {
+    // It has failed; whoever asked for its results was told.
+  }
   locals_.clear();
-  allocator_->release(state_, sizeof(StepState));
+  first_allocator_->release(state_, sizeof(StepState));
+}
+
+std::shared_ptr<CachingAllocator> Stream::use(std::shared_ptr<CachingAllocator> arena) {
+  GG_CHECK(arena->device() == device() && arena->queue().handle == queue().handle,
+           "stream: the arena belongs to another stream");
+  return std::exchange(allocator_, std::move(arena));
+}
+
+StepState Stream::read_state() const {
+  StepState state;
+  if (device() == Device::cpu) return *state_;
+  kernels::copy_memory(queue(), &state, state_, sizeof state, kernels::CopyKind::to_host);
+  wait();
+  return state;
+}
+
+void Stream::write_state(const StepState& state) {
+  if (device() == Device::cpu) {
+    new (state_) StepState(state);
+    return;
+  }
+  kernels::copy_memory(queue(), state_, &state, sizeof state, kernels::CopyKind::to_device);
+  wait();
+}
+
+void Stream::wait() const {
+  if (device() == Device::cuda) kernels::wait_queue(queue());
 }
 
 void Stream::set_random(const RandomKey& key) {

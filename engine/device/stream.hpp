@@ -3,7 +3,6 @@
 #pragma once
 #include <cstdint>
 #include <memory>
-#include <ostream>
 #include <typeindex>
 #include <unordered_map>
 
@@ -12,10 +11,6 @@
 #include "kernels/step_state.hpp"
 
 namespace gliograd {
-
-enum class Device : uint8_t { cpu, cuda };
-const char* name_of(Device device);
-inline std::ostream& operator<<(std::ostream& out, Device device) { return out << name_of(device); }
 
 /// Names all random numbers of a run; folds differ in it. Limits (checked): permutation 8191,
 /// repeat 127, fold 511, inner 7.
@@ -41,18 +36,28 @@ class Stream {
  public:
   /// A stream on the CPU. Errors: Error when threads < 1 or the random key breaks a limit.
   static std::unique_ptr<Stream> cpu(const StreamOptions& options = {});
+  /// A stream on a GPU, 0 being the first. Errors: as cpu(); DeviceError where there is no such
+  /// GPU.
+  static std::unique_ptr<Stream> cuda(int device = 0, const StreamOptions& options = {});
 
-  Device device() const { return device_; }
-  kernels::Queue queue() const { return queue_; }
+  Device device() const { return allocator_->device(); }
+  kernels::Queue queue() const { return allocator_->queue(); }
   int threads() const { return options_.threads; }
   bool deterministic() const { return options_.deterministic; }
   bool vendor() const { return options_.vendor; }
   const RandomKey& random() const { return options_.random; }
   void set_random(const RandomKey& key);
-  /// In this stream's memory; on the CPU simply readable.
+  /// In this stream's memory: what ops are given. On a GPU the host cannot follow this pointer.
   StepState* state() { return state_; }
+  /// By value, for the host; on a GPU both wait for all queued work.
+  StepState read_state() const;
+  void write_state(const StepState& state);
+  /// Returns when all work is done. Errors: DeviceError where any of it failed.
+  void wait() const;
   /// Shared, because tensors may outlive the stream.
   const std::shared_ptr<CachingAllocator>& allocator() const { return allocator_; }
+  /// Takes memory from `arena` from now on, a sibling of the present one, which is returned.
+  std::shared_ptr<CachingAllocator> use(std::shared_ptr<CachingAllocator> arena);
 
   /// One object of type T that lives as long as the stream: what a vendor library's path keeps per
   /// stream (handles, plans, primitives) without the stream knowing that library.
@@ -68,12 +73,11 @@ class Stream {
   Stream& operator=(const Stream&) = delete;
 
  private:
-  Stream(Device device, const StreamOptions& options);
+  Stream(std::unique_ptr<MemorySource> memory, const StreamOptions& options);
 
-  Device device_;
   StreamOptions options_;
-  kernels::Queue queue_;
   std::shared_ptr<CachingAllocator> allocator_;
+  std::shared_ptr<CachingAllocator> first_allocator_;  // which holds the state
   StepState* state_ = nullptr;
   std::unordered_map<std::type_index, std::shared_ptr<void>> locals_;
 };

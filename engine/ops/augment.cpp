@@ -5,9 +5,9 @@
 #include <cstring>
 
 #include "engine/core/parallel.hpp"
+#include "engine/ops/augment_cuda.hpp"
 #include "engine/ops/augment_options.hpp"
 #include "engine/ops/augment_rows.hpp"
-#include "engine/ops/path.hpp"
 
 namespace gliograd {
 namespace {
@@ -277,7 +277,6 @@ PhiloxKey key_of(const RandomKey& key) { return {{key.seed, key.low_word()}}; }
 template <class ParamsOf>
 SampleBatch run(Stream& stream, const ResidentSet& set, const InputSpec& input,
                 std::span<const int32_t> slices, const ParamsOf& params_of, WithMasks with_masks) {
-  if (stream.device() != Device::cpu) GG_NO_CUDA_PATH("augment");
   const int64_t n = static_cast<int64_t>(slices.size());
   const int64_t pixels = int64_t{input.height} * input.width;
   SampleBatch batch;
@@ -333,21 +332,29 @@ AugmentParams square_symmetry(int index) {
 SampleBatch augment(Stream& stream, const ResidentSet& set, const InputSpec& input,
                     std::span<const int32_t> slices, const AugmentOptions& options,
                     const StepState& at, WithMasks with_masks) {
-  check_sample("augment", set, input, slices, with_masks);
+  check_sample("augment", stream.device(), set, input, slices, with_masks);
   check_augment_options(options, input);
   const auto params_of = [&, epoch = at.epoch, draw = at.draw](int64_t i) {
     return draw_augment(stream.random(), epoch, draw + static_cast<int32_t>(i), options, input);
   };
+  if (stream.device() == Device::cuda) {
+    std::vector<AugmentParams> params;
+    for (size_t i = 0; i < slices.size(); ++i) params.push_back(params_of(static_cast<int64_t>(i)));
+    return augment_cuda::augment_as(stream, set, input, slices, params, with_masks);
+  }
   return run(stream, set, input, slices, params_of, with_masks);
 }
 
 SampleBatch augment_as(Stream& stream, const ResidentSet& set, const InputSpec& input,
                        std::span<const int32_t> slices, std::span<const AugmentParams> params,
                        WithMasks with_masks) {
-  check_sample("augment", set, input, slices, with_masks);
+  check_sample("augment", stream.device(), set, input, slices, with_masks);
   GG_CHECK(params.size() == slices.size(), "augment: needs one set of parameters a slice; got ",
            params.size(), " for ", slices.size());
   for (const AugmentParams& p : params) check_params(p, input);
+  if (stream.device() == Device::cuda) {
+    return augment_cuda::augment_as(stream, set, input, slices, params, with_masks);
+  }
   const auto params_of = [&](int64_t i) { return params[static_cast<size_t>(i)]; };
   return run(stream, set, input, slices, params_of, with_masks);
 }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "engine/core/parallel.hpp"
+#include "engine/ops/batch_norm_cuda.hpp"
 #include "engine/ops/batch_norm_panels.hpp"
 #include "engine/ops/case.hpp"
 #include "engine/ops/panels.hpp"
@@ -25,11 +26,11 @@ using batch_norm_panels::PanelArgs;
 using batch_norm_panels::Sign;
 using lanes::kLanes;
 
-// What normalizes: of the batch in train, the running ones in eval. [C], of x's type.
+// What normalizes: of the batch in train, the running ones in eval. [C], f32 (f64 where x is).
 struct Saved {
   Tensor mean;
   Tensor rstd;  // 1 / sqrt(var + eps)
-  Tensor var;   // biased; train only
+  Tensor var;   // biased; train on the CPU only
 };
 
 // ---- reference: x is [M, C] row by row --------------------------------------------------------
@@ -185,7 +186,12 @@ class BatchNormNode final : public Node {
     switch (path_of(x_)) {
       case Path::reference: reference(dy, dx, dgamma, dbeta, dz); break;
       case Path::cpu: cpu(context, dy, dx, dgamma, dbeta, dz); break;
-      case Path::cuda: GG_NO_CUDA_PATH("batch_norm");
+      case Path::cuda:
+        batch_norm_cuda::backward(context.stream,
+                                  {x_, gamma_, beta_, saved_.mean, saved_.rstd, y_, activation_,
+                                   slope_, train_, residual_},
+                                  dy, context.needs[0], dx, dgamma, dbeta, dz);
+        break;
     }
     std::vector<Tensor> gradients = {dx, dgamma, dbeta};
     if (residual_) gradients.push_back(dz);
@@ -342,12 +348,13 @@ Tensor batch_norm(Tape& tape, const Tensor& x, const Tensor& gamma, const Tensor
   GG_CHECK(x.rank() == 4, "batch_norm: x must be [N, H, W, C]; got ", x.shape);
   const bool train = options.mode == Mode::train;
   const Shape channels{x.dim(3)};
+  const DType dtype = x.dtype == DType::f64 ? DType::f64 : DType::f32;
   GG_CHECK(x.size() > 0 && (!train || x.size() >= 2 * x.dim(3)), "batch_norm: x needs ",
            train ? 2 : 1, " values per channel; got ", x.shape);
   const auto check_length = [&](const char* name, const Tensor& t) {
-    GG_CHECK(t.defined() && t.shape == channels && t.dtype == x.dtype, "batch_norm: ", name,
-             " must be ", x.dtype, ' ', channels, ", one value per channel of x ", x.shape,
-             "; got ", t.dtype, ' ', t.shape);
+    GG_CHECK(t.defined() && t.shape == channels && t.dtype == dtype, "batch_norm: ", name,
+             " must be ", dtype, ' ', channels, ", one value per channel of x ", x.shape, "; got ",
+             t.dtype, ' ', t.shape);
   };
   check_length("gamma", gamma);
   check_length("beta", beta);
@@ -379,9 +386,12 @@ Tensor batch_norm(Tape& tape, const Tensor& x, const Tensor& gamma, const Tensor
             : take_running<float>(running, options.eps, saved);
       forward_cpu(x, gamma, beta, saved, options, z, threads, y);
       break;
-    case Path::cuda: GG_NO_CUDA_PATH("batch_norm");
+    case Path::cuda:
+      batch_norm_cuda::forward(tape.stream(), x, gamma, beta, running, options, saved.mean,
+                               saved.rstd, y);
+      break;
   }
-  if (train) {
+  if (train && path_of(x) != Path::cuda) {
     const int64_t m = x.size() / x.dim(3);
     x.dtype == DType::f64 ? update_running<double>(running, saved, m, options.momentum)
                           : update_running<float>(running, saved, m, options.momentum);
@@ -404,7 +414,9 @@ CaseRow row(std::string label, const Shape& x, BatchNormOptions options, bool re
   const Shape channels{x[3]};
   CaseRow r;
   r.label = std::move(label);
-  r.inputs = {{.shape = x, .batch = true}, {channels}, {channels}};
+  r.inputs = {{.shape = x, .batch = true},
+              {.shape = channels, .master = true},
+              {.shape = channels, .master = true}};
   if (residual) r.inputs.push_back({.shape = x, .batch = true});
   r.gradient_check = x.size() < 2000;
   r.op = [options, residual, layout](Tape& tape, const std::vector<Tensor>& in) {
@@ -413,8 +425,7 @@ CaseRow row(std::string label, const Shape& x, BatchNormOptions options, bool re
                                      std::vector<double>(in[1].size(), 0.7), in[1].dtype)};
     BatchNormOptions o = options;
     if (residual) o.residual = &in[3];
-    const bool blocked = in[0].dtype == DType::f32 && layout == Layout::blocked16;
-    return batch_norm(tape, blocked ? to_layout(in[0], layout) : in[0], in[1], in[2], running, o);
+    return batch_norm(tape, in_case_layout(in[0], layout), in[1], in[2], running, o);
   };
   return r;
 }

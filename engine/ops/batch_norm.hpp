@@ -1,8 +1,8 @@
 // Batch normalization with what follows it in most networks: a residual sum and an activation.
 #pragma once
 #include "engine/autograd/tape.hpp"
-#include "engine/ops/activation.hpp"
 #include "engine/tensor/tensor.hpp"
+#include "kernels/activation.hpp"
 
 namespace gliograd {
 
@@ -22,12 +22,14 @@ struct BatchNormOptions {
 };
 
 /// Normalizes each channel: y = act(gamma * (x - mean) / sqrt(var + eps) + beta + z).
-/// Shapes  x, z, y: [N, H, W, C], in either layout. gamma, beta, running.mean, running.var: [C].
+/// Shapes  x, z, y: [N, H, W, C], in either layout. gamma, beta, running.mean, running.var: [C],
+///         f32 where x is of 16 bits.
 /// Stats   train: of this batch, over N, H and W (M = N*H*W values). y uses the biased var (over
 ///         M); running.var takes the unbiased one (over M - 1). eval: the running ones, which then
 ///         are constants to the gradient (a frozen batch norm).
 /// Grads   x, gamma, beta, z. `running` changes in place (train only) and has no gradient.
-/// Paths   f64 reference; f32 on the CPU in the fewest passes over memory: forward reads x twice
+/// Paths   f64 reference; kernels/batch_norm.hpp on a GPU; f32 on the CPU in the fewest passes over
+/// memory: forward reads x twice
 ///         and writes y; backward reads dy and x twice and writes dx (into dy where nobody else
 ///         holds it). The same bits for any number of threads.
 /// Errors  Error when x is not 4-D, when a [C] tensor has another length or type, when the residual

@@ -3,7 +3,7 @@
 #pragma once
 #include <cstdint>
 
-#include "engine/ops/activation.hpp"
+#include "kernels/activation.hpp"
 
 namespace gliograd::batch_norm_panels {
 

@@ -5,6 +5,7 @@
 #include <random>
 #include <utility>
 
+#include "engine/tensor/cast.hpp"
 #include "engine/tensor/layout.hpp"
 
 namespace gliograd {
@@ -15,7 +16,17 @@ std::vector<Case>& registry() {
   return cases;
 }
 
-std::vector<double> random_values(const CaseInput& input, int64_t n, std::mt19937_64& generator) {
+// The nearest value that the type can hold.
+double rounded(double v, DType held) {
+  switch (held) {
+    case DType::bf16: return to_float(to_bf16(v));
+    case DType::f16: return to_float(to_f16(v));
+    default: return static_cast<float>(v);
+  }
+}
+
+std::vector<double> random_values(const CaseInput& input, int64_t n, std::mt19937_64& generator,
+                                  DType held) {
   std::vector<double> values(n);
   const auto uniform = [&] {  // in (0, 1)
     return (static_cast<double>(generator() >> 11) + 0.5) * 0x1p-53;
@@ -35,12 +46,15 @@ std::vector<double> random_values(const CaseInput& input, int64_t n, std::mt1993
         std::swap(values[i], values[static_cast<int64_t>(uniform() * (i + 1))]);
       }
       break;
+    case CaseInput::Fill::binary:
+      for (double& v : values) v = uniform() < 0.5 ? 0 : 1;
+      break;
     case CaseInput::Fill::classes:
       for (double& v : values) v = std::floor(uniform() * input.classes);
-      break;
+      return values;  // whole numbers beyond what 16 bits hold
   }
-  // What f32 can hold, so that both paths see the same numbers.
-  for (double& v : values) v = static_cast<float>(v);
+  // So that both paths see the same numbers.
+  for (double& v : values) v = rounded(v, held);
   return values;
 }
 
@@ -67,10 +81,22 @@ struct Pass {
   std::vector<std::vector<double>> gradients;
 };
 
+std::vector<double> output_gradients(const CaseRow& row, const Shape& shape, uint64_t seed,
+                                     DType held) {
+  std::mt19937_64 generator(seed ^ 0x9e3779b97f4a7c15u);
+  const bool scalar = shape.size() == 1;  // then nothing makes up for one that is nearly zero
+  const auto fill = scalar ? CaseInput::Fill::uniform : CaseInput::Fill::normal;
+  std::vector<double> dy =
+      random_values({.shape = shape, .fill = fill}, shape.size(), generator, held);
+  for (double& v : dy) v = (scalar ? rounded(1 + v, held) : v) * row.dy_scale;
+  return dy;
+}
+
 // Forward and backward with a fixed dy, made from `seed`.
-Pass run(const CaseRow& row, Stream& stream, DType dtype, uint64_t seed, int64_t max_batch) {
+Pass run(const CaseRow& row, Stream& stream, DType dtype, uint64_t seed, int64_t max_batch,
+         DType held = DType::f32) {
   Tape tape(stream, dtype);
-  std::vector<Tensor> inputs = case_inputs(row, stream, dtype, seed, max_batch);
+  std::vector<Tensor> inputs = case_inputs(row, stream, dtype, seed, max_batch, held);
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (row.inputs[i].differentiable) inputs[i] = tape.watch(inputs[i]);
   }
@@ -82,9 +108,7 @@ Pass run(const CaseRow& row, Stream& stream, DType dtype, uint64_t seed, int64_t
     }
     return pass;
   }
-  std::mt19937_64 generator(seed ^ 0x9e3779b97f4a7c15u);
-  Tensor dy =
-      from_values(stream, y.shape, random_values({.shape = y.shape}, y.size(), generator), y.dtype);
+  Tensor dy = from_values(stream, y.shape, output_gradients(row, y.shape, seed, held), y.dtype);
   dy = to_layout(dy, y.layout);
   tape.backward(y, dy);
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -97,6 +121,10 @@ Pass run(const CaseRow& row, Stream& stream, DType dtype, uint64_t seed, int64_t
 }
 
 }  // namespace
+
+Tensor in_case_layout(const Tensor& x, Layout layout) {
+  return x.dtype == DType::f32 && x.device() == Device::cpu ? to_layout(x, layout) : x;
+}
 
 bool register_case(Case c) {
   registry().push_back(std::move(c));
@@ -111,34 +139,41 @@ std::vector<Case> all_cases() {
 }
 
 std::vector<Tensor> case_inputs(const CaseRow& row, Stream& stream, DType dtype, uint64_t seed,
-                                int64_t max_batch) {
+                                int64_t max_batch, DType held) {
   std::mt19937_64 generator(seed);
   std::vector<Tensor> inputs;
   for (const CaseInput& input : row.inputs) {
     Shape shape = input.shape;
     if (input.batch && max_batch > 0) shape = shape.with(0, std::min(shape[0], max_batch));
-    const std::vector<double> values = random_values(input, shape.size(), generator);
-    const DType type = input.fill == CaseInput::Fill::classes ? DType::i32 : dtype;
+    const std::vector<double> values = random_values(input, shape.size(), generator, held);
+    const DType type = input.fill == CaseInput::Fill::classes ? DType::i32
+                       : input.master && dtype != DType::f64  ? DType::f32
+                                                              : dtype;
     inputs.push_back(from_values(stream, shape, values, type));
   }
   return inputs;
 }
 
 std::vector<CaseOutcome> compare_paths(const Case& c, const CaseRow& row, Stream& stream,
-                                       uint64_t seed) {
+                                       uint64_t seed, DType dtype) {
   const int64_t max_batch = row.bench ? 1 : 0;
-  const Pass reference = run(row, stream, DType::f64, seed, max_batch);
-  const Pass path = run(row, stream, DType::f32, seed, max_batch);
+  const std::unique_ptr<Stream> cpu = Stream::cpu({.random = stream.random()});
+  cpu->write_state(stream.read_state());
+  const Pass reference = run(row, *cpu, DType::f64, seed, max_batch, dtype);
+  const Pass path = run(row, stream, dtype, seed, max_batch, dtype);
+  const double tolerance = dtype == DType::bf16  ? c.roundoffs * 0x1p-8
+                           : dtype == DType::f16 ? c.roundoffs * 0x1p-11
+                                                 : c.f32_tolerance;
   const std::string where = c.name + " / " + row.label + ": ";
   std::vector<CaseOutcome> outcomes;
   outcomes.push_back(outcome(
       where + "output", path.shape == reference.shape ? relative_error(path.y, reference.y) : NAN,
-      c.f32_tolerance));
+      tolerance));
   for (size_t i = 0; i < row.inputs.size(); ++i) {
     if (!row.inputs[i].differentiable) continue;
     outcomes.push_back(outcome(where + "gradient of input " + std::to_string(i),
                                relative_error(path.gradients[i], reference.gradients[i]),
-                               c.f32_tolerance));
+                               tolerance));
   }
   return outcomes;
 }
@@ -149,14 +184,12 @@ std::vector<CaseOutcome> check_gradients(const Case& c, const CaseRow& row, Stre
   if (row.bench || !row.gradient_check) return outcomes;
   const Pass analytic = run(row, stream, DType::f64, seed, 0);
   const std::vector<Tensor> inputs = case_inputs(row, stream, DType::f64, seed);
-  std::mt19937_64 generator(seed ^ 0x9e3779b97f4a7c15u);
   std::vector<double> dy;
   const auto objective = [&] {  // <dy, y>, whose gradient the analytic pass holds
     Tape tape = Tape::off(stream, DType::f64);
     const std::vector<double> y = to_values(row.op(tape, inputs));
     if (dy.empty()) {
-      dy = random_values({.shape = {static_cast<int64_t>(y.size())}},
-                         static_cast<int64_t>(y.size()), generator);
+      dy = output_gradients(row, {static_cast<int64_t>(y.size())}, seed, DType::f32);
     }
     double sum = 0;
     for (size_t i = 0; i < y.size(); ++i) sum += dy[i] * y[i];

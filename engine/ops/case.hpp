@@ -16,12 +16,14 @@ struct CaseInput {
     normal,    // standard normal
     uniform,   // 0 to 1
     distinct,  // a shuffled, evenly spaced grid in (-1, 1): no ties, none near 0
+    binary,    // 0 or 1
     classes,   // i32 from 0 to `classes` - 1; never differentiated
   };
   Shape shape;
   Fill fill = Fill::normal;
   int classes = 2;
   bool differentiable = true;
+  bool master = false;  // f32 where the others are 16-bit
   /// Axis 0 is the batch: a bench row is compared with it cut to `sample` of CaseRow.
   bool batch = false;
 };
@@ -35,6 +37,7 @@ struct CaseRow {
   CaseOp op;
   bool bench = false;          // a layer of real size: timed; compared on a small batch
   bool gradient_check = true;  // by finite differences (never for bench rows)
+  double dy_scale = 1;         // as a loss scale: keeps small gradients clear of f16's subnormals
   kernels::Cost cost = {};     // least bytes and operations of the forward pass, for the bench
 };
 
@@ -44,6 +47,9 @@ struct Case {
   /// Relative norm of the f32 path's error against the f64 reference, output and gradients; lies
   /// between what the right algorithm reaches and what a lazy one reaches.
   double f32_tolerance = 1e-5;
+  /// The same in a 16-bit type, as a multiple of its unit roundoff (bf16 2^-8, f16 2^-11): what is
+  /// stored between passes is rounded, sums are made in f32.
+  double roundoffs = 1;
   /// Relative error of the analytic gradient against central differences, both in f64.
   double gradient_tolerance = 1e-6;
 };
@@ -60,12 +66,18 @@ struct CaseOutcome {
   bool passed = false;  // false also for NaN
 };
 
-/// Fresh inputs for a row; the same values in any dtype. `max_batch` > 0 cuts batch axes.
+/// Fresh inputs for a row; the same values in any dtype: such as `held` can hold. `max_batch` > 0
+/// cuts batch axes.
 std::vector<Tensor> case_inputs(const CaseRow& row, Stream& stream, DType dtype, uint64_t seed,
-                                int64_t max_batch = 0);
-/// The f32 path against the f64 reference: output and every gradient.
+                                int64_t max_batch = 0, DType held = DType::f32);
+/// For an op under test that is to see a physical layout: `x` in it on the CPU's f32 path, which
+/// alone knows any but nhwc; elsewhere as it is.
+Tensor in_case_layout(const Tensor& x, Layout layout);
+
+/// A path of `stream`'s device in f32, bf16 or f16 against the f64 reference on the CPU, from
+/// inputs that the type can hold: output and every gradient.
 std::vector<CaseOutcome> compare_paths(const Case& c, const CaseRow& row, Stream& stream,
-                                       uint64_t seed);
+                                       uint64_t seed, DType dtype = DType::f32);
 /// The analytic gradients in f64 against central differences. Elements where the two one-sided
 /// differences disagree (a kink within the step) are left out: one, or 5 % where that is more, but
 /// never all; beyond that the check fails.

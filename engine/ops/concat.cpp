@@ -9,6 +9,7 @@
 #include "engine/ops/case.hpp"
 #include "engine/ops/path.hpp"
 #include "engine/tensor/layout.hpp"
+#include "kernels/pad.hpp"
 
 namespace gliograd {
 namespace {
@@ -46,11 +47,25 @@ void copy_cpu(const Tensor& part, const Tensor& whole, int64_t first, int thread
 }
 
 template <bool kGather>
+void copy_cuda(const Tensor& part, const Tensor& whole, int64_t first) {
+  const int64_t width = part.dim(-1), stride = whole.dim(-1);
+  const int64_t rows = width == 0 ? 0 : part.size() / width;
+  const kernels::Queue queue = whole.storage()->queue();
+  if constexpr (kGather) {
+    kernels::move_channels(queue, whole.dtype, rows, width, stride, first, whole.raw(), width, 0,
+                           part.raw());
+  } else {
+    kernels::move_channels(queue, whole.dtype, rows, width, width, 0, part.raw(), stride, first,
+                           whole.raw());
+  }
+}
+
+template <bool kGather>
 void copy(const Tensor& part, const Tensor& whole, int64_t first, int threads) {
   switch (path_of(whole)) {
     case Path::reference: copy_reference<kGather>(part, whole, first); break;
     case Path::cpu: copy_cpu<kGather>(part, whole, first, threads); break;
-    case Path::cuda: GG_NO_CUDA_PATH("concat");
+    case Path::cuda: copy_cuda<kGather>(part, whole, first); break;
   }
 }
 
@@ -116,7 +131,7 @@ CaseRow row(std::string label, const std::vector<Shape>& shapes, bool blocked = 
     values += static_cast<double>(shape.size());
   }
   r.op = [blocked](Tape& tape, std::vector<Tensor> in) {
-    if (blocked && in[0].dtype == DType::f32) in[0] = to_layout(in[0], Layout::blocked16);
+    if (blocked) in[0] = in_case_layout(in[0], Layout::blocked16);
     return concat(tape, in);
   };
   r.bench = bench;

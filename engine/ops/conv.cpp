@@ -19,8 +19,7 @@ Geometry geometry_of(const Tensor& x, const Tensor& weight, const Tensor& bias,
            "conv: weight must be [Cout, kh, kw, Cin / groups]; got ", weight.shape);
   GG_CHECK(x.size() > 0 && weight.size() > 0, "conv: nothing to compute: x ", x.shape, ", weight ",
            weight.shape);
-  GG_CHECK(x.dtype == DType::f32 || x.dtype == DType::f64, "conv: x must be f32 or f64; got ",
-           x.dtype);
+  check_computable("conv", x);
   GG_CHECK(weight.dtype == x.dtype, "conv: weight must be ", x.dtype, " as x is; got ",
            weight.dtype);
   GG_CHECK(o.stride >= 1, "conv: stride must be at least 1; got ", o.stride);
@@ -140,12 +139,13 @@ class ConvNode final : public Node {
     Stream& stream = context.stream;
     Tensor dx, dw, db;
     if (context.needs[0]) dx = empty(stream, x_.shape, x_.dtype, layout_);
-    if (context.needs[1]) dw = empty(stream, weight_.shape, weight_.dtype);
-    if (bias_ && context.needs[2]) db = empty(stream, Shape{g_.co}, x_.dtype);
+    const DType sums = sum_type(x_.dtype);
+    if (context.needs[1]) dw = empty(stream, weight_.shape, sums);
+    if (bias_ && context.needs[2]) db = empty(stream, Shape{g_.co}, sums);
     switch (path_of(x_)) {
       case Path::reference: backward_reference(g_, x_, weight_, dy, dx, dw, db); break;
       case Path::cpu: backward_cpu(stream, dy, dx, dw, db); break;
-      case Path::cuda: GG_NO_CUDA_PATH("conv");
+      case Path::cuda: conv_paths::backward_cuda(stream, g_, x_, weight_, dy, dx, dw, db); break;
     }
     if (!bias_) return {dx, dw};
     return {dx, dw, db};
@@ -179,8 +179,8 @@ Tensor conv(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bia
             const ConvOptions& options) {
   const Geometry g = conv_paths::geometry_of(x, weight, bias, options);
   Stream& stream = tape.stream();
-  const Choice choice = conv_paths::choose(stream, g, x.layout);
   const bool on_cpu = path_of(x) == Path::cpu;
+  const Choice choice = on_cpu ? conv_paths::choose(stream, g, x.layout) : Choice{};
   Tensor y = empty(stream, {g.n, g.ho, g.wo, g.co}, x.dtype,
                    on_cpu ? layout_of(choice.forward) : Layout::nhwc);
   Tensor in = x, kept = x;
@@ -191,7 +191,7 @@ Tensor conv(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bia
       if (layout_of(choice.weights) == in.layout) kept = in;
       conv_paths::forward_cpu(stream, choice.forward, g, in, weight, bias, y);
       break;
-    case Path::cuda: GG_NO_CUDA_PATH("conv");
+    case Path::cuda: conv_paths::forward_cuda(stream, g, x, weight, bias, y); break;
   }
   std::vector<Tensor> inputs = {x, weight};
   if (bias.defined()) inputs.push_back(bias);

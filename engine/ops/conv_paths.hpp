@@ -87,6 +87,13 @@ void backward_data_depthwise(Stream& stream, const Geometry& g, const Tensor& dy
 void backward_weights_depthwise(Stream& stream, const Geometry& g, const Tensor& dy,
                                 const Tensor& x, Tensor& dw);
 
+/// On a GPU, NHWC: through cuDNN where it has a plan and there is no bias, else by the own kernels.
+/// dw and db come f32, dw may leave in the type of x; an undefined gradient is not computed.
+void forward_cuda(Stream& stream, const Geometry& g, const Tensor& x, const Tensor& weight,
+                  const Tensor& bias, Tensor& y);
+void backward_cuda(Stream& stream, const Geometry& g, const Tensor& x, const Tensor& weight,
+                   const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db);
+
 /// db[o] = sum of dy[..., o] over all pixels.
 void backward_bias_own(Stream& stream, const Geometry& g, const Tensor& dy, Tensor& db);
 

@@ -9,7 +9,7 @@
 #include "engine/ops/case.hpp"
 #include "engine/ops/path.hpp"
 #include "engine/tensor/layout.hpp"
-#include "kernels/philox.hpp"
+#include "kernels/dropout.hpp"
 
 namespace gliograd {
 namespace {
@@ -28,11 +28,13 @@ struct Draws {
   }
 };
 
+kernels::PhiloxKey key_of(const Stream& stream) {
+  return {{stream.random().seed, stream.random().low_word()}};
+}
+
 Draws draws_of(Stream& stream, uint32_t layer) {
   const StepState& state = *stream.state();
-  return {{{stream.random().seed, stream.random().low_word()}},
-          layer,
-          static_cast<uint32_t>(state.draw),
+  return {key_of(stream), layer, static_cast<uint32_t>(state.draw),
           static_cast<uint32_t>(state.epoch)};
 }
 
@@ -100,7 +102,11 @@ class DropoutNode final : public Node {
         });
         break;
       }
-      case Path::cuda: GG_NO_CUDA_PATH("dropout");
+      case Path::cuda:
+        kernels::dropout_gradients(context.stream.queue(), dy.dtype, dy.size(),
+                                   static_cast<float>(1 / (1 - p_)), dy.raw(),
+                                   static_cast<const uint8_t*>(kept_.raw()), dx.raw());
+        break;
     }
     return {dx};
   }
@@ -121,11 +127,22 @@ Tensor dropout(Tape& tape, const Tensor& any, const DropoutOptions& options) {
   if (options.mode == Mode::eval || p == 0 || any.size() == 0) return any;
   const Tensor x = to_layout(any, Layout::nhwc);
   Tensor y = empty_like(x), kept = empty_like(x, x.shape, DType::u8);
-  const Draws draws = draws_of(tape.stream(), options.layer);
+  Stream& stream = tape.stream();
   switch (path_of(x)) {
-    case Path::reference: forward_reference(draws, p, x, kept, y); break;
-    case Path::cpu: forward_cpu(draws, p, tape.stream().threads(), x, kept, y); break;
-    case Path::cuda: GG_NO_CUDA_PATH("dropout");
+    case Path::reference: forward_reference(draws_of(stream, options.layer), p, x, kept, y); break;
+    case Path::cpu:
+      forward_cpu(draws_of(stream, options.layer), p, stream.threads(), x, kept, y);
+      break;
+    case Path::cuda:
+      kernels::dropout_values(stream.queue(),
+                              {.samples = x.dim(0),
+                               .elements = x.size() / x.dim(0),
+                               .layer = options.layer,
+                               .threshold = threshold_of(p),
+                               .scale = static_cast<float>(1 / (1 - p))},
+                              key_of(stream), stream.state(), x.dtype, x.raw(),
+                              static_cast<uint8_t*>(kept.raw()), y.raw());
+      break;
   }
   return tape.record(y, {any}, DropoutNode(kept, p));
 }

@@ -1,5 +1,5 @@
-// Element-wise ops. Those of one argument are rows of a table (elementwise.cpp): a formula and its
-// derivative give all paths, the backward node, the case and the bench row.
+// Element-wise ops. Those of one argument are rows of a table (kernels/elementwise.hpp): a formula
+// and its derivative give all paths, the backward node, the case and the bench row.
 #pragma once
 #include "engine/autograd/tape.hpp"
 #include "engine/tensor/tensor.hpp"

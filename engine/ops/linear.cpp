@@ -5,6 +5,7 @@
 #include "engine/core/simd.hpp"
 #include "engine/ops/case.hpp"
 #include "engine/ops/path.hpp"
+#include "kernels/conv.hpp"
 #include "kernels/cpu/product.hpp"
 
 namespace gliograd {
@@ -125,6 +126,35 @@ void backward_cpu(Stream& stream, const Tensor& x, const Tensor& weight, const T
   }
 }
 
+// ---- GPU: a convolution of one pixel -----------------------------------------------------------
+
+kernels::ConvShape shape_of(const Tensor& x, const Tensor& weight) {
+  return {.n = x.dim(0),
+          .h = 1,
+          .w = 1,
+          .ci = x.dim(1),
+          .co = weight.dim(0),
+          .kh = 1,
+          .kw = 1,
+          .ho = 1,
+          .wo = 1,
+          .dtype = x.dtype};
+}
+
+void backward_cuda(Stream& stream, const Tensor& x, const Tensor& weight, const Tensor& dy,
+                   Tensor& dx, Tensor& dw, Tensor& db) {
+  const kernels::ConvShape shape = shape_of(x, weight);
+  const kernels::Queue queue = stream.queue();
+  if (dx.defined()) kernels::conv_direct_data(queue, shape, dy.raw(), weight.raw(), dx.raw());
+  if (dw.defined()) {
+    kernels::conv_direct_weights(queue, shape, dy.raw(), x.raw(), static_cast<float*>(dw.raw()));
+  }
+  if (db.defined()) {
+    kernels::sum_channels(queue, dy.dtype, dy.dim(0), dy.dim(1), dy.raw(),
+                          static_cast<float*>(db.raw()));
+  }
+}
+
 // ---- Node -------------------------------------------------------------------------------------
 
 class LinearNode final : public Node {
@@ -137,12 +167,13 @@ class LinearNode final : public Node {
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy) override {
     Tensor dx, dw, db;
     if (context.needs[0]) dx = empty_like(x_);
-    if (context.needs[1]) dw = empty_like(weight_);
-    if (bias_ && context.needs[2]) db = empty_like(weight_, Shape{weight_.dim(0)});
+    const DType sums = sum_type(x_.dtype);
+    if (context.needs[1]) dw = empty_like(weight_, weight_.shape, sums);
+    if (bias_ && context.needs[2]) db = empty_like(weight_, Shape{weight_.dim(0)}, sums);
     switch (path_of(x_)) {
       case Path::reference: backward_reference(x_, weight_, dy, dx, dw, db); break;
       case Path::cpu: backward_cpu(context.stream, x_, weight_, dy, dx, dw, db); break;
-      case Path::cuda: GG_NO_CUDA_PATH("linear");
+      case Path::cuda: backward_cuda(context.stream, x_, weight_, dy, dx, dw, db); break;
     }
     if (!bias_) return {dx, dw};
     return {dx, dw, db};
@@ -163,8 +194,7 @@ Tensor linear(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& b
            weight.shape);
   GG_CHECK(x.size() > 0 && weight.size() > 0, "linear: nothing to compute: x ", x.shape,
            ", weight ", weight.shape);
-  GG_CHECK(x.dtype == DType::f32 || x.dtype == DType::f64, "linear: x must be f32 or f64; got ",
-           x.dtype);
+  check_computable("linear", x);
   GG_CHECK(weight.dtype == x.dtype, "linear: weight must be ", x.dtype, " as x is; got ",
            weight.dtype);
   GG_CHECK(weight.dim(1) == x.dim(1), "linear: weight must be [out, ", x.dim(1),
@@ -178,7 +208,10 @@ Tensor linear(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& b
   switch (path_of(x)) {
     case Path::reference: forward_reference(x, weight, bias, y); break;
     case Path::cpu: forward_cpu(tape.stream(), x, weight, bias, y); break;
-    case Path::cuda: GG_NO_CUDA_PATH("linear");
+    case Path::cuda:
+      kernels::conv_direct_forward(tape.queue(), shape_of(x, weight), x.raw(), weight.raw(),
+                                   bias.defined() ? bias.raw() : nullptr, y.raw());
+      break;
   }
   std::vector<Tensor> inputs = {x, weight};
   if (bias.defined()) inputs.push_back(bias);

@@ -10,19 +10,27 @@ enum class Path : uint8_t {
   cuda,       // handwritten kernels, cuDNN, cuBLASLt
 };
 
-/// f64 takes the reference on any device; other types go by device.
+/// f64 takes the reference, which is the CPU's; other types go by device.
 inline Path path_of(const Tensor& x) {
-  if (x.dtype == DType::f64) return Path::reference;
-  return x.device() == Device::cpu ? Path::cpu : Path::cuda;
+  if (x.device() == Device::cuda) return Path::cuda;
+  return x.dtype == DType::f64 ? Path::reference : Path::cpu;
 }
 
 /// What every op with these paths asks of its first tensor: memory, and a type that it computes in.
 /// Errors: Error that begins with `op`.
 inline void check_computable(const char* op, const Tensor& x) {
-  GG_CHECK(x.defined() && (x.dtype == DType::f32 || x.dtype == DType::f64), op,
-           ": x must be f32 or f64; got ",
-           x.defined() ? concat_text(x.dtype, ' ', x.shape) : "an undefined tensor");
+  GG_CHECK(x.defined(), op, ": x must be a tensor; got an undefined one");
+  if (x.device() == Device::cuda) {
+    GG_CHECK(x.dtype == DType::f32 || x.dtype == DType::bf16 || x.dtype == DType::f16, op,
+             ": x must be f32, bf16 or f16 on a GPU; got ", x.dtype, ' ', x.shape);
+  } else {
+    GG_CHECK(x.dtype == DType::f32 || x.dtype == DType::f64, op, ": x must be f32 or f64; got ",
+             x.dtype, ' ', x.shape);
+  }
 }
+
+/// What sums over a batch are kept in: gradients of weights and biases, losses.
+inline DType sum_type(DType x) { return x == DType::f64 ? DType::f64 : DType::f32; }
 
 /// For an op without a cuda path.
 #define GG_NO_CUDA_PATH(op) GG_CHECK(false, op, ": no cuda path; move the tensor to the cpu")

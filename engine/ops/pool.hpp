@@ -29,7 +29,7 @@ struct AveragePoolOptions {
 ///         Ho = (H + top + bottom - kernel) / stride + 1, rounded down.
 /// Grads   x: dy goes to the first of equal largest values in row order (to the last NaN).
 /// Saves   one byte an output: which tap won.
-/// Paths   f64 reference; f32 on the CPU.
+/// Paths   f64 reference; f32 on the CPU; kernels/pool.hpp on a GPU.
 /// Errors  Error when x is not 4-D, when kernel is not 1 to 15 or stride not positive, when a side
 ///         of the padding is negative or not below kernel, or when the window is larger than the
 ///         padded image.

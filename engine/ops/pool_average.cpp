@@ -122,7 +122,10 @@ class AveragePoolNode final : public Node {
             });
         break;
       }
-      case Path::cuda: GG_NO_CUDA_PATH("average_pool");
+      case Path::cuda:
+        kernels::average_pool_gradients(context.stream.queue(), g_, dy.dtype, count_padding_,
+                                        dy.raw(), dx.raw());
+        break;
     }
     return {dx};
   }
@@ -156,7 +159,10 @@ Tensor average_pool(Tape& tape, const Tensor& x, const AveragePoolOptions& optio
                    });
       break;
     }
-    case Path::cuda: GG_NO_CUDA_PATH("average_pool");
+    case Path::cuda:
+      kernels::average_pool_values(tape.queue(), g, x.dtype, options.count_padding, x.raw(),
+                                   y.raw());
+      break;
   }
   return tape.record(y, {x}, AveragePoolNode(g, x.layout, options.count_padding));
 }
@@ -223,7 +229,7 @@ class GlobalAveragePoolNode final : public Node {
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy) override {
     const int64_t c = shape_[3], pixels = shape_[1] * shape_[2];
-    Tensor dx(std::make_shared<Storage>(dy.storage()->allocator(), dy.device(),
+    Tensor dx(std::make_shared<Storage>(dy.storage()->allocator(),
                                         storage_size(shape_, layout_) * size_of(dy.dtype)),
               shape_, dy.dtype, layout_);
     switch (path_of(dy)) {
@@ -240,7 +246,10 @@ class GlobalAveragePoolNode final : public Node {
                                       dx.data<float>() + at);
                        });
         break;
-      case Path::cuda: GG_NO_CUDA_PATH("global_average_pool");
+      case Path::cuda:
+        kernels::global_average_gradients(context.stream.queue(), dy.dtype, shape_[0], pixels, c,
+                                          dy.raw(), dx.raw());
+        break;
     }
     return {dx};
   }
@@ -273,7 +282,9 @@ Tensor global_average_pool(Tape& tape, const Tensor& x) {
                        out_width);
           });
       break;
-    case Path::cuda: GG_NO_CUDA_PATH("global_average_pool");
+    case Path::cuda:
+      kernels::global_average_values(tape.queue(), x.dtype, x.dim(0), pixels, c, x.raw(), y.raw());
+      break;
   }
   return tape.record(y, {x}, GlobalAveragePoolNode(x));
 }
@@ -282,17 +293,13 @@ Tensor global_average_pool(Tape& tape, const Tensor& x) {
 
 namespace {
 
-Tensor placed(const Tensor& x, Layout layout) {
-  return x.dtype == DType::f32 ? to_layout(x, layout) : x;
-}
-
 CaseRow average_row(std::string label, const Shape& x, AveragePoolOptions options,
                     Layout layout = Layout::nhwc, bool bench = false) {
   CaseRow r;
   r.label = std::move(label);
   r.inputs = {{.shape = x, .batch = true}};
   r.op = [options, layout](Tape& tape, const std::vector<Tensor>& in) {
-    return average_pool(tape, placed(in[0], layout), options);
+    return average_pool(tape, in_case_layout(in[0], layout), options);
   };
   r.bench = bench;
   r.cost = {.bytes = 5.0 * static_cast<double>(x.size()), .ops = static_cast<double>(x.size())};
@@ -305,7 +312,7 @@ CaseRow global_row(std::string label, const Shape& x, Layout layout = Layout::nh
   r.label = std::move(label);
   r.inputs = {{.shape = x, .batch = true}};
   r.op = [layout](Tape& tape, const std::vector<Tensor>& in) {
-    return global_average_pool(tape, placed(in[0], layout));
+    return global_average_pool(tape, in_case_layout(in[0], layout));
   };
   r.bench = bench;
   r.cost = {.bytes = 4.0 * static_cast<double>(x.size()), .ops = static_cast<double>(x.size())};

@@ -1,5 +1,5 @@
-// What both poolings share: the numbers of a window sliding over an image, and the image tensor as
-// planes that are alike in either layout. Only pool_*.cpp include this.
+// What both poolings share: their checks, and the image tensor as planes that are alike in either
+// layout. The numbers of a window stand in kernels/pool.hpp. Only pool_*.cpp include this.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -8,20 +8,11 @@
 #include "engine/ops/padding.hpp"
 #include "engine/tensor/layout.hpp"
 #include "engine/tensor/tensor.hpp"
+#include "kernels/pool.hpp"
 
 namespace gliograd {
 
-struct PoolGeometry {
-  int64_t n, h, w, c;  // x; for blocked16 memory n counts blocks of channels and c is 16
-  int64_t ho, wo;      // y
-  int64_t kernel, stride, top, left;
-
-  /// Rows [first, last) of the image that window i of an axis meets.
-  int64_t first_row(int64_t i) const { return std::max<int64_t>(0, i * stride - top); }
-  int64_t last_row(int64_t i) const { return std::min(h, i * stride - top + kernel); }
-  int64_t first_column(int64_t j) const { return std::max<int64_t>(0, j * stride - left); }
-  int64_t last_column(int64_t j) const { return std::min(w, j * stride - left + kernel); }
-};
+using kernels::PoolGeometry;
 
 /// Checks all that the contract of max_pool promises. `op` begins the messages.
 inline PoolGeometry pool_geometry(const char* op, const Tensor& x, int64_t kernel, int64_t stride,
@@ -54,7 +45,7 @@ inline PoolGeometry in_memory(PoolGeometry g, Layout layout) {
 
 /// Memory like that of x, its type and layout, with another image size.
 inline Tensor empty_image_like(const Tensor& x, const Shape& shape, DType dtype) {
-  return {std::make_shared<Storage>(x.storage()->allocator(), x.device(),
+  return {std::make_shared<Storage>(x.storage()->allocator(),
                                     storage_size(shape, x.layout) * size_of(dtype)),
           shape, dtype, x.layout};
 }

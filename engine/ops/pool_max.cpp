@@ -203,7 +203,10 @@ class MaxPoolNode final : public Node {
                        });
         }
         break;
-      case Path::cuda: GG_NO_CUDA_PATH("max_pool");
+      case Path::cuda:
+        kernels::max_pool_gradients(context.stream.queue(), g_, dy.dtype, dy.raw(),
+                                    static_cast<const uint8_t*>(tap_.raw()), dx.raw());
+        break;
     }
     return {dx};
   }
@@ -234,7 +237,10 @@ Tensor max_pool(Tape& tape, const Tensor& x, const PoolOptions& options) {
                    });
       break;
     }
-    case Path::cuda: GG_NO_CUDA_PATH("max_pool");
+    case Path::cuda:
+      kernels::max_pool_values(tape.queue(), g, x.dtype, x.raw(), y.raw(),
+                               static_cast<uint8_t*>(tap.raw()));
+      break;
   }
   const bool tiled = options.stride == options.kernel && options.pad == Padding{};
   return tape.record(y, {x}, MaxPoolNode(g, x, tap, tiled));
@@ -251,8 +257,7 @@ CaseRow row(std::string label, const Shape& x, PoolOptions options, Layout layou
   // Evenly spaced values: no ties, whose gradient would be a kink.
   r.inputs = {{.shape = x, .fill = CaseInput::Fill::distinct, .batch = true}};
   r.op = [options, layout](Tape& tape, const std::vector<Tensor>& in) {
-    const bool blocked = in[0].dtype == DType::f32 && layout == Layout::blocked16;
-    return max_pool(tape, blocked ? to_layout(in[0], layout) : in[0], options);
+    return max_pool(tape, in_case_layout(in[0], layout), options);
   };
   r.bench = bench;
   r.cost = {.bytes = 5.25 * static_cast<double>(x.size()), .ops = static_cast<double>(x.size())};

@@ -1,7 +1,7 @@
 #include "engine/ops/sample.hpp"
 
 #include "engine/core/parallel.hpp"
-#include "engine/ops/path.hpp"
+#include "engine/ops/augment_cuda.hpp"
 
 namespace gliograd {
 namespace {
@@ -38,15 +38,14 @@ void gather(const ResidentSet& set, const InputSpec& input, int32_t slice, float
 
 }  // namespace
 
-void check_sample(const char* op, const ResidentSet& set, const InputSpec& input,
-                  std::span<const int32_t> slices, WithMasks with_masks) {
+void check_input(const char* op, const ResidentSet& set, const InputSpec& input,
+                 WithMasks with_masks) {
   GG_CHECK(set.images != nullptr && set.patients != nullptr && set.scales != nullptr, op,
            ": the set has no images, patients or scales");
   // Offsets into a stored window are 32 bits wide.
   GG_CHECK(set.height <= kMostPixels && set.width <= kMostPixels, op,
            ": stored windows must be at most ", kMostPixels, " pixels high and wide; got ",
            set.height, " by ", set.width);
-  GG_CHECK(!slices.empty(), op, ": needs at least one slice");
   GG_CHECK(input.height >= 1 && input.width >= 1 && input.height <= set.height &&
                input.width <= set.width,
            op, ": the window must be 1 to ", set.height, " by 1 to ", set.width,
@@ -60,9 +59,16 @@ void check_sample(const char* op, const ResidentSet& set, const InputSpec& input
   }
   GG_CHECK(set.masks != nullptr || (input.mask == MaskUse::none && with_masks == WithMasks::no), op,
            ": the input uses the mask, and the set has none");
+}
+
+void check_sample(const char* op, Device device, const ResidentSet& set, const InputSpec& input,
+                  std::span<const int32_t> slices, WithMasks with_masks) {
+  check_input(op, set, input, with_masks);
+  GG_CHECK(!slices.empty(), op, ": needs at least one slice");
   for (const int32_t slice : slices) {
     GG_CHECK(slice >= 0 && slice < set.slices, op, ": slice ", slice, " of ", set.slices,
              " does not exist");
+    if (device == Device::cuda) continue;
     const int32_t patient = set.patients[slice];
     GG_CHECK(patient >= 0 && patient < set.patient_count, op, ": slice ", slice,
              " belongs to patient ", patient, " of ", set.patient_count);
@@ -71,8 +77,11 @@ void check_sample(const char* op, const ResidentSet& set, const InputSpec& input
 
 SampleBatch sample(Stream& stream, const ResidentSet& set, const InputSpec& input,
                    std::span<const int32_t> slices, WithMasks with_masks) {
-  check_sample("sample", set, input, slices, with_masks);
-  if (stream.device() != Device::cpu) GG_NO_CUDA_PATH("sample");
+  check_sample("sample", stream.device(), set, input, slices, with_masks);
+  if (stream.device() == Device::cuda) {  // what augmentation does when it changes nothing
+    const std::vector<kernels::AugmentParams> unchanged(slices.size());
+    return augment_cuda::augment_as(stream, set, input, slices, unchanged, with_masks);
+  }
   const int64_t n = static_cast<int64_t>(slices.size());
   SampleBatch batch;
   batch.images = empty(stream, {n, input.height, input.width, input.channels()});

@@ -30,8 +30,12 @@ enum class WithMasks : bool { no, yes };
 SampleBatch sample(Stream& stream, const ResidentSet& set, const InputSpec& input,
                    std::span<const int32_t> slices, WithMasks with_masks = WithMasks::no);
 
-/// The errors above, for everything that makes batches. `op` begins the message.
-void check_sample(const char* op, const ResidentSet& set, const InputSpec& input,
+/// The errors above, for everything that makes batches; `op` begins the message. Of a set in a
+/// GPU's memory the patients cannot be looked at here: DeviceSet did.
+void check_sample(const char* op, Device device, const ResidentSet& set, const InputSpec& input,
                   std::span<const int32_t> slices, WithMasks with_masks);
+/// The same without slices.
+void check_input(const char* op, const ResidentSet& set, const InputSpec& input,
+                 WithMasks with_masks);
 
 }  // namespace gliograd

@@ -2,10 +2,12 @@
 //
 // Gradient, with M values and q = sigmoid(x):
 //   dx = dloss * v / M * ((1 - t) * q - p * t * (1 - q)).
+// The kernels of the GPU path: kernels/gpu/sigmoid_cross_entropy.cu.
 #include "engine/ops/sigmoid_cross_entropy.hpp"
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <utility>
 
@@ -13,6 +15,7 @@
 #include "engine/ops/case.hpp"
 #include "engine/ops/path.hpp"
 #include "engine/tensor/layout.hpp"
+#include "kernels/sigmoid_cross_entropy.hpp"
 
 namespace gliograd {
 namespace {
@@ -78,6 +81,19 @@ void gradient(const Terms& a, T dloss, Tensor& dx, int64_t begin, int64_t end) {
   }
 }
 
+kernels::SigmoidCrossEntropyArgs kernel_args(const Terms& a) {
+  const auto floats = [](const Tensor& t) {
+    return t.defined() ? static_cast<const float*>(t.raw()) : nullptr;
+  };
+  return {.n = a.x.size(),
+          .classes = a.k_count,
+          .dtype = a.x.dtype,
+          .x = a.x.raw(),
+          .targets = floats(a.targets),
+          .pos_weight = floats(a.pos_weight),
+          .sample_weights = floats(a.sample_weights)};
+}
+
 class SigmoidCrossEntropyNode final : public Node {
  public:
   explicit SigmoidCrossEntropyNode(Terms terms) : terms_(std::move(terms)) {}
@@ -93,7 +109,10 @@ class SigmoidCrossEntropyNode final : public Node {
           gradient(terms_, dy.at<float>(0), dx, begin, end);
         });
         break;
-      case Path::cuda: GG_NO_CUDA_PATH("sigmoid_cross_entropy");
+      case Path::cuda:
+        kernels::sigmoid_cross_entropy_gradients(context.stream.queue(), kernel_args(terms_),
+                                                 static_cast<const float*>(dy.raw()), dx.raw());
+        break;
     }
     return {dx, Tensor{}};
   }
@@ -102,10 +121,15 @@ class SigmoidCrossEntropyNode final : public Node {
   Terms terms_;
 };
 
-void check_weights(const char* name, const Tensor& weights, const Shape& shape, DType dtype) {
+// What stands in the GPU's memory the host does not look at.
+void check_weights(const char* name, const Tensor& weights, const Shape& shape, DType dtype,
+                   Device device) {
   if (!weights.defined()) return;
   GG_CHECK(weights.shape == shape && weights.dtype == dtype, "sigmoid_cross_entropy: ", name,
            " must be ", dtype, ' ', shape, "; got ", weights.dtype, ' ', weights.shape);
+  GG_CHECK(weights.device() == device, "sigmoid_cross_entropy: ", name, " must be on the ", device,
+           " as x; got the ", weights.device());
+  if (device == Device::cuda) return;
   for (const double v : to_values(weights)) {
     GG_CHECK(v >= 0 && std::isfinite(v), "sigmoid_cross_entropy: ", name,
              " must be finite and not negative; got ", v);
@@ -119,12 +143,16 @@ Tensor sigmoid_cross_entropy(Tape& tape, const Tensor& any, const Tensor& target
   check_computable("sigmoid_cross_entropy", any);
   GG_CHECK(any.rank() >= 1 && any.size() > 0,
            "sigmoid_cross_entropy: x must be [N] or [..., K] and not empty; got ", any.shape);
-  GG_CHECK(targets_any.shape == any.shape && targets_any.dtype == any.dtype,
-           "sigmoid_cross_entropy: targets must be ", any.dtype, ' ', any.shape, " as x; got ",
+  const DType wide = any.dtype == DType::f64 ? DType::f64 : DType::f32;
+  GG_CHECK(targets_any.shape == any.shape && targets_any.dtype == wide,
+           "sigmoid_cross_entropy: targets must be ", wide, ' ', any.shape, " as x; got ",
            targets_any.dtype, ' ', targets_any.shape);
+  GG_CHECK(targets_any.device() == any.device(), "sigmoid_cross_entropy: targets must be on the ",
+           any.device(), " as x; got the ", targets_any.device());
   const Tensor x = to_layout(any, Layout::nhwc).detached();
   const Tensor targets = to_layout(targets_any, Layout::nhwc).detached();
-  for (int64_t i = 0; i < targets.size(); ++i) {
+  const bool on_host = x.device() == Device::cpu;
+  for (int64_t i = 0; on_host && i < targets.size(); ++i) {
     const double t = x.dtype == DType::f64 ? targets.at<double>(i) : targets.at<float>(i);
     GG_CHECK(t >= 0 && t <= 1, "sigmoid_cross_entropy: targets must be 0 to 1; value ", i, " is ",
              t);
@@ -134,17 +162,24 @@ Tensor sigmoid_cross_entropy(Tape& tape, const Tensor& any, const Tensor& target
   const int rows_rank = one ? 1 : x.rank() - 1;
   for (int i = 0; i < rows_rank; ++i) leading[i] = x.dim(i);
   const int64_t k_count = one ? 1 : x.dim(-1);
-  check_weights("pos_weight", options.pos_weight, {k_count}, x.dtype);
+  check_weights("pos_weight", options.pos_weight, {k_count}, wide, x.device());
   check_weights("sample_weights", options.sample_weights, Shape::of(leading.data(), rows_rank),
-                x.dtype);
+                wide, x.device());
   const Terms terms{x, targets, options.pos_weight, options.sample_weights, k_count};
-  Tensor loss = empty_like(x, Shape{});
+  Tensor loss = empty_like(x, Shape{}, wide);
   switch (path_of(x)) {
     case Path::reference: loss.at<double>(0) = loss_reference(terms); break;
     case Path::cpu:
       loss.at<float>(0) = static_cast<float>(loss_cpu(terms, tape.stream().threads()));
       break;
-    case Path::cuda: GG_NO_CUDA_PATH("sigmoid_cross_entropy");
+    case Path::cuda: {
+      const Tensor scratch =
+          empty_like(x, {kernels::sigmoid_cross_entropy_blocks(x.size())}, DType::f64);
+      kernels::sigmoid_cross_entropy_loss(tape.queue(), kernel_args(terms),
+                                          static_cast<double*>(scratch.raw()),
+                                          static_cast<float*>(loss.raw()));
+      break;
+    }
   }
   return tape.record(loss, {any, targets_any.detached()}, SigmoidCrossEntropyNode(terms));
 }
@@ -154,12 +189,17 @@ namespace {
 CaseRow row(std::string label, const Shape& x, bool weighted, bool bench = false) {
   const int64_t k_count = x.rank() == 1 ? 1 : x.dim(-1);
   const auto uniform = [](const Shape& shape, bool batch) {
-    return CaseInput{
-        .shape = shape, .fill = CaseInput::Fill::uniform, .differentiable = false, .batch = batch};
+    return CaseInput{.shape = shape,
+                     .fill = CaseInput::Fill::uniform,
+                     .differentiable = false,
+                     .master = true,
+                     .batch = batch};
   };
   CaseRow r;
   r.label = std::move(label);
   r.inputs = {{.shape = x, .batch = true}, uniform(x, true)};
+  // A soft target may nearly cancel the gradient; where there is but one, nothing hides that.
+  if (x.size() == 1) r.inputs[1].fill = CaseInput::Fill::binary;
   if (weighted) {
     r.inputs.push_back(uniform({k_count}, false));
     r.inputs.push_back(uniform(x.rank() == 3 ? Shape{x[0], x[1]} : Shape{x[0]}, true));
@@ -172,6 +212,8 @@ CaseRow row(std::string label, const Shape& x, bool weighted, bool bench = false
     }
     return sigmoid_cross_entropy(tape, in[0], in[1], options);
   };
+  // The loss is a mean: with this its gradients are of the size of one value's.
+  r.dy_scale = static_cast<double>(std::bit_ceil(static_cast<uint64_t>(x.size())));
   r.bench = bench;
   r.gradient_check = x.size() < 2000;
   r.cost = {.bytes = 8.0 * static_cast<double>(x.size()),

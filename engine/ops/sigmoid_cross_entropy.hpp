@@ -14,12 +14,14 @@ struct SigmoidCrossEntropyOptions {
 ///   v_i * (p_k * t[i, k] * -log q[i, k] + (1 - t[i, k]) * -log(1 - q[i, k])), q = sigmoid(x).
 /// PyTorch's binary_cross_entropy_with_logits(weight, pos_weight): the mean is over the number of
 /// values, whatever the weights.
-/// Shapes  x, targets [..., K], or [N], which counts as [N, 1]; targets from 0 to 1, of x's type;
-///         loss: a scalar, of x's type.
+/// Shapes  x, targets [..., K], or [N], which counts as [N, 1]; targets from 0 to 1; loss: a
+///         scalar. Targets, weights and loss are f64 where x is, else f32.
 /// Grads   x (targets are constants).
-/// Paths   f64 reference; f32 on the CPU. Finite for finite x: log q = min(x, 0) - log(1 + e^-|x|).
+/// Paths   f64 reference; f32 on the CPU; f32, bf16 and f16 on the GPU. Finite for finite x:
+///         log q = min(x, 0) - log(1 + e^-|x|).
 /// Errors  Error when a shape or type disagrees, when a target is not 0 to 1 (NaN too), or when a
-///         weight is negative or not finite.
+///         weight is negative or not finite. On a GPU targets and weights are not read by the
+///         host: where they are wrong, the loss is NaN, and the gradients that they enter.
 Tensor sigmoid_cross_entropy(Tape& tape, const Tensor& x, const Tensor& targets,
                              const SigmoidCrossEntropyOptions& options = {});
 

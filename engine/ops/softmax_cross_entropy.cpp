@@ -3,10 +3,12 @@
 // Gradient of the loss, with D = sum_i v_i * w[y_i], W = sum_k w[k] and q = softmax(x):
 //   dx[i, k] = dloss * v_i / D * ((1 - s) * w[y_i] * (q[i, k] - [k = y_i])
 //                                 + s / K * (W * q[i, k] - w[k])).
+// The kernels of the GPU path: kernels/gpu/softmax_cross_entropy.cu.
 #include "engine/ops/softmax_cross_entropy.hpp"
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <utility>
 
@@ -14,11 +16,16 @@
 #include "engine/ops/case.hpp"
 #include "engine/ops/path.hpp"
 #include "engine/tensor/layout.hpp"
+#include "kernels/softmax_cross_entropy.hpp"
 
 namespace gliograd {
 namespace {
 
 constexpr int64_t kGrainRows = 1024;  // also the rows of one partial sum of the loss
+
+kernels::SoftmaxShape kernel_shape(const Tensor& x) {
+  return {x.size() / x.dim(-1), x.dim(-1), x.dtype};
+}
 
 // ---- softmax ----------------------------------------------------------------------------------
 
@@ -49,21 +56,26 @@ float softmax_row(const float* x, int64_t k_count, float* q) {
 
 class SoftmaxNode final : public Node {
  public:
-  explicit SoftmaxNode(Tensor y) : y_(std::move(y)) {}
+  /// kept: y; on a GPU x, because a y of 16 bits is not exact enough.
+  explicit SoftmaxNode(Tensor kept) : kept_(std::move(kept)) {}
   const char* name() const override { return "softmax"; }
-  int64_t saved_bytes() const override { return y_.bytes(); }
+  int64_t saved_bytes() const override { return kept_.bytes(); }
 
   // dx = y * (dy - sum over the row of dy * y)
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy_any) override {
+    const bool own = dy_any.unique();
     const Tensor dy = to_layout(dy_any, Layout::nhwc);
-    Tensor dx = empty_like(y_);
-    switch (path_of(y_)) {
-      case Path::reference: rows<double>(dy, dx, 0, y_.size() / y_.dim(-1)); break;
+    Tensor dx = own && path_of(kept_) == Path::cuda ? dy.detached() : empty_like(kept_);
+    switch (path_of(kept_)) {
+      case Path::reference: rows<double>(dy, dx, 0, kept_.size() / kept_.dim(-1)); break;
       case Path::cpu:
-        parallel_for(context.stream.threads(), y_.size() / y_.dim(-1), kGrainRows,
+        parallel_for(context.stream.threads(), kept_.size() / kept_.dim(-1), kGrainRows,
                      [&](int64_t begin, int64_t end) { rows<float>(dy, dx, begin, end); });
         break;
-      case Path::cuda: GG_NO_CUDA_PATH("softmax");
+      case Path::cuda:
+        kernels::softmax_gradients(context.stream.queue(), kernel_shape(kept_), dy.raw(),
+                                   kept_.raw(), dx.raw());
+        break;
     }
     return {dx};
   }
@@ -71,16 +83,16 @@ class SoftmaxNode final : public Node {
  private:
   template <class T>
   void rows(const Tensor& dy, Tensor& dx, int64_t begin, int64_t end) const {
-    const int64_t k_count = y_.dim(-1);
+    const int64_t k_count = kept_.dim(-1);
     for (int64_t i = begin; i < end; ++i) {
-      const T *y = y_.data<T>() + i * k_count, *d = dy.data<T>() + i * k_count;
+      const T *y = kept_.data<T>() + i * k_count, *d = dy.data<T>() + i * k_count;
       T dot = 0;
       for (int64_t k = 0; k < k_count; ++k) dot += d[k] * y[k];
       for (int64_t k = 0; k < k_count; ++k) dx.data<T>()[i * k_count + k] = y[k] * (d[k] - dot);
     }
   }
 
-  Tensor y_;
+  Tensor kept_;
 };
 
 // ---- the loss ---------------------------------------------------------------------------------
@@ -173,7 +185,7 @@ class SoftmaxCrossEntropyNode final : public Node {
             context.stream.threads(), labels_.size(), kGrainRows,
             [&](int64_t begin, int64_t end) { rows<float>(dy.at<float>(0), dx, begin, end); });
         break;
-      case Path::cuda: GG_NO_CUDA_PATH("softmax_cross_entropy");
+      case Path::cuda: GG_CHECK(false, "softmax_cross_entropy: a GPU's tensor in the CPU's node");
     }
     return {dx};
   }
@@ -202,11 +214,69 @@ class SoftmaxCrossEntropyNode final : public Node {
   double smoothing_, denominator_;
 };
 
-void check_weights(const char* name, const Tensor& weights, const Shape& shape) {
+// ---- the loss on a GPU ------------------------------------------------------------------------
+
+template <class T>
+T* pointer(const Tensor& t) {
+  return t.defined() ? static_cast<T*>(t.raw()) : nullptr;
+}
+
+// Keeps the logits in place of the probabilities, which would cost a pass over memory to write.
+class SoftmaxCrossEntropyCudaNode final : public Node {
+ public:
+  SoftmaxCrossEntropyCudaNode(Tensor x, Tensor labels, Weights weights, double smoothing)
+      : x_(std::move(x)),
+        labels_(std::move(labels)),
+        weights_(std::move(weights)),
+        smoothing_(smoothing),
+        stats_(empty_like(x_, {labels_.size(), 2}, DType::f32)),
+        totals_(empty_like(x_, {2}, DType::f32)) {}
+  const char* name() const override { return "softmax_cross_entropy"; }
+  int64_t saved_bytes() const override { return x_.bytes() + labels_.bytes() + stats_.bytes(); }
+
+  void forward(kernels::Queue queue, Tensor& loss) const {
+    const kernels::SoftmaxShape shape = kernel_shape(x_);
+    const kernels::SoftmaxBlocks blocks(shape.rows, shape.classes);
+    const Tensor scratch = empty_like(x_, {2 * blocks.blocks}, DType::f64);
+    kernels::softmax_cross_entropy_loss(queue, shape, args(), static_cast<double*>(scratch.raw()),
+                                        static_cast<float*>(loss.raw()));
+  }
+
+  std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy) override {
+    Tensor dx = empty_like(x_);
+    kernels::softmax_cross_entropy_gradients(context.stream.queue(), kernel_shape(x_), args(),
+                                             static_cast<const float*>(dy.raw()), dx.raw());
+    return {dx};
+  }
+
+ private:
+  kernels::SoftmaxCrossEntropyArgs args() const {
+    return {.x = x_.raw(),
+            .labels = pointer<int32_t>(labels_),
+            .class_weights = pointer<float>(weights_.classes),
+            .sample_weights = pointer<float>(weights_.samples),
+            .smoothing = static_cast<float>(smoothing_),
+            .stats = pointer<float>(stats_),
+            .totals = pointer<float>(totals_)};
+  }
+
+  Tensor x_, labels_;
+  Weights weights_;
+  double smoothing_;
+  Tensor stats_, totals_;  // what backward needs of the rows, and of all of them
+};
+
+// What stands in the GPU's memory the host does not look at.
+void check_weights(const char* name, const Tensor& weights, const Shape& shape, Device device) {
   if (!weights.defined()) return;
-  GG_CHECK(weights.shape == shape && (weights.dtype == DType::f32 || weights.dtype == DType::f64),
-           "softmax_cross_entropy: ", name, " must be f32 or f64 ", shape, "; got ", weights.dtype,
-           ' ', weights.shape);
+  GG_CHECK(
+      weights.shape == shape &&
+          (weights.dtype == DType::f32 || (weights.dtype == DType::f64 && device == Device::cpu)),
+      "softmax_cross_entropy: ", name, " must be ", device == Device::cpu ? "f32 or f64 " : "f32 ",
+      shape, "; got ", weights.dtype, ' ', weights.shape);
+  GG_CHECK(weights.device() == device, "softmax_cross_entropy: ", name, " must be on the ", device,
+           " as x; got the ", weights.device());
+  if (device == Device::cuda) return;
   for (const double v : to_values(weights)) {
     GG_CHECK(v >= 0 && std::isfinite(v), "softmax_cross_entropy: ", name,
              " must be finite and not negative; got ", v);
@@ -234,9 +304,11 @@ Tensor softmax(Tape& tape, const Tensor& any) {
             }
           });
       break;
-    case Path::cuda: GG_NO_CUDA_PATH("softmax");
+    case Path::cuda:
+      kernels::softmax_values(tape.queue(), kernel_shape(x), x.raw(), y.raw());
+      break;
   }
-  return tape.record(y, {any}, SoftmaxNode(y));
+  return tape.record(y, {any}, SoftmaxNode(path_of(x) == Path::cuda ? x.detached() : y));
 }
 
 Tensor softmax_cross_entropy(Tape& tape, const Tensor& any, const Tensor& labels,
@@ -254,9 +326,17 @@ Tensor softmax_cross_entropy(Tape& tape, const Tensor& any, const Tensor& labels
            "; got ", labels.dtype, ' ', labels.shape);
   const double s = options.label_smoothing;
   GG_CHECK(s >= 0 && s <= 1, "softmax_cross_entropy: label_smoothing must be 0 to 1; got ", s);
-  check_weights("class_weights", options.class_weights, {k_count});
-  check_weights("sample_weights", options.sample_weights, rows);
+  GG_CHECK(labels.device() == x.device(), "softmax_cross_entropy: labels must be on the ",
+           x.device(), " as x; got the ", labels.device());
+  check_weights("class_weights", options.class_weights, {k_count}, x.device());
+  check_weights("sample_weights", options.sample_weights, rows, x.device());
   const Weights weights{options.class_weights, options.sample_weights};
+  if (path_of(x) == Path::cuda) {
+    Tensor loss = empty_like(x, Shape{}, DType::f32);
+    SoftmaxCrossEntropyCudaNode node(x.detached(), labels.detached(), weights, s);
+    node.forward(tape.queue(), loss);
+    return tape.record(loss, {any}, std::move(node));
+  }
   double denominator = 0;
   for (int64_t i = 0; i < labels.size(); ++i) {
     const int32_t label = labels.at<int32_t>(i);
@@ -275,7 +355,7 @@ Tensor softmax_cross_entropy(Tape& tape, const Tensor& any, const Tensor& labels
       loss.at<float>(0) = static_cast<float>(
           loss_cpu(x, labels, weights, s, tape.stream().threads(), q) / denominator);
       break;
-    case Path::cuda: GG_NO_CUDA_PATH("softmax_cross_entropy");
+    case Path::cuda: break;  // above
   }
   return tape.record(loss, {any},
                      SoftmaxCrossEntropyNode(q, labels.detached(), weights, s, denominator));
@@ -307,10 +387,15 @@ CaseRow loss_row(std::string label, const Shape& x, bool weighted, double smooth
                .differentiable = false,
                .batch = true}};
   if (weighted) {
-    r.inputs.push_back(
-        {.shape = {k_count}, .fill = CaseInput::Fill::uniform, .differentiable = false});
-    r.inputs.push_back(
-        {.shape = rows, .fill = CaseInput::Fill::uniform, .differentiable = false, .batch = true});
+    r.inputs.push_back({.shape = {k_count},
+                        .fill = CaseInput::Fill::uniform,
+                        .differentiable = false,
+                        .master = true});
+    r.inputs.push_back({.shape = rows,
+                        .fill = CaseInput::Fill::uniform,
+                        .differentiable = false,
+                        .master = true,
+                        .batch = true});
   }
   r.op = [weighted, smoothing](Tape& tape, const std::vector<Tensor>& in) {
     SoftmaxCrossEntropyOptions options{.label_smoothing = smoothing};
@@ -320,6 +405,8 @@ CaseRow loss_row(std::string label, const Shape& x, bool weighted, double smooth
     }
     return softmax_cross_entropy(tape, in[0], in[1], options);
   };
+  // The loss is a mean: with this its gradients are of the size of one value's.
+  r.dy_scale = static_cast<double>(std::bit_ceil(static_cast<uint64_t>(rows.size())));
   r.bench = bench;
   r.gradient_check = x.size() < 2000;
   r.cost = {.bytes = 8.0 * static_cast<double>(x.size()),

@@ -1,4 +1,5 @@
-// Optimizers: what is kept, the step, the averages. The loops over a parameter stand in update.cpp.
+// Optimizers: what is kept, the step, the averages. The loops over a parameter stand in update.cpp,
+// a step on a GPU in optimizer_cuda.cpp.
 #include "engine/optim/optimizer.hpp"
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 
 #include "engine/core/parallel.hpp"
 #include "engine/ops/path.hpp"
+#include "engine/optim/optimizer_cuda.hpp"
 #include "engine/optim/update.hpp"
 #include "engine/tensor/cast.hpp"
 
@@ -36,6 +38,8 @@ T* pointer(const Tensor& t) {
   return t.defined() ? t.data<T>() : nullptr;
 }
 
+float* floats(const Tensor& t) { return t.defined() ? static_cast<float*>(t.raw()) : nullptr; }
+
 template <class T>
 optim::StepPointers<T> moved(const optim::StepPointers<T>& p, int64_t by) {
   const auto move = [by](auto* q) { return q == nullptr ? q : q + by; };
@@ -63,6 +67,12 @@ Optimizer::Optimizer(Stream& stream, std::vector<ParameterGroup> groups,
     for (Parameter* parameter : group.parameters) {
       GG_CHECK(names.insert(parameter->name).second, "optimizer: parameter ", parameter->name,
                " is given twice");
+      GG_CHECK(parameter->master.device() == stream.device(), "optimizer: parameter ",
+               parameter->name, " must be on the ", stream.device(), " as the stream; got the ",
+               parameter->master.device());
+      GG_CHECK(parameter->master.device() == Device::cpu || parameter->master.dtype == DType::f32,
+               "optimizer: parameter ", parameter->name, " must be f32 on a GPU; got ",
+               parameter->master.dtype);
       Slot slot{parameter->name, parameter, {}, i, {}, {}, {}};
       const Tensor& w = parameter->master;
       if (options.kind != Kind::sgd || options.momentum > 0) slot.first = zeros_like(w);
@@ -74,7 +84,22 @@ Optimizer::Optimizer(Stream& stream, std::vector<ParameterGroup> groups,
       slots_.push_back(std::move(slot));
     }
   }
+  if (stream.device() == Device::cuda) {
+    const kernels::UpdateSettings settings{
+        .rule = optim::rule_of(options.kind, options.momentum, options.nesterov),
+        .momentum = options.momentum,
+        .beta1 = options.beta1,
+        .beta2 = options.beta2,
+        .eps = options.eps,
+        .clip_norm = options.clip_norm,
+        .ema_decay = options.ema_decay};
+    device_ = std::make_unique<optim::DeviceSteps>(stream, settings, rates_);
+  }
 }
+
+Optimizer::~Optimizer() = default;
+Optimizer::Optimizer(Optimizer&&) noexcept = default;
+Optimizer& Optimizer::operator=(Optimizer&&) noexcept = default;
 
 void Optimizer::average_buffers(const NamedTensors& buffers) {
   if (options_.ema_decay == 0) return;
@@ -83,6 +108,10 @@ void Optimizer::average_buffers(const NamedTensors& buffers) {
     GG_CHECK(std::none_of(slots_.begin(), slots_.end(), same), "optimizer: ", name,
              " is given twice");
     check_computable("optimizer: average_buffers", buffer);
+    GG_CHECK(buffer.device() == stream_->device() &&
+                 (buffer.device() == Device::cpu || buffer.dtype == DType::f32),
+             "optimizer: average_buffers: ", name, " must be on the ", stream_->device(),
+             " as the stream, there f32; got ", buffer.dtype, " on the ", buffer.device());
     Slot slot{name, nullptr, buffer, 0, {}, {}, empty_like(buffer)};
     copy_into(slot.ema, buffer);
     slots_.push_back(std::move(slot));
@@ -112,9 +141,41 @@ double Optimizer::measure_norm() const {
   return std::sqrt(total);
 }
 
+double Optimizer::gradient_norm() const {
+  return device_ != nullptr ? device_->gradient_norm(*stream_) : norm_;
+}
+
+// Slots that a step leaves alone are not named to the device.
+void Optimizer::step_on_device() {
+  std::vector<kernels::UpdateSlot> moving;
+  for (const Slot& slot : slots_) {
+    Parameter* parameter = slot.parameter;
+    const bool fresh = parameter != nullptr && parameter->trainable && parameter->has_gradient;
+    if (parameter != nullptr) parameter->has_gradient = false;
+    if (!fresh && !slot.ema.defined()) continue;
+    kernels::UpdateSlot to{
+        .w = floats(slot.value()), .ema = floats(slot.ema), .count = slot.value().size()};
+    if (fresh) {
+      const ParameterGroup& group = groups_[slot.group];
+      to.g = floats(parameter->gradient);
+      to.first = floats(slot.first);
+      to.second = floats(slot.second);
+      to.lr_scale = group.lr_scale;
+      to.decay = parameter->decay ? group.weight_decay : 0;
+      parameter->bump();
+    }
+    moving.push_back(to);
+  }
+  device_->step(*stream_, moving);
+}
+
 void Optimizer::step() {
-  StepState& state = *stream_->state();
   GG_CHECK(!swapped_, "optimizer: the averages are swapped in; call swap_out_ema() first");
+  if (device_ != nullptr) {
+    step_on_device();
+    return;
+  }
+  StepState& state = *stream_->state();
   GG_CHECK(state.step >= 0 && state.step < rates_.size(), "optimizer: step ", state.step,
            " is beyond the learning rates of ", rates_.size(), " steps");
   norm_ = measure_norm() / state.loss_scale;
@@ -164,7 +225,7 @@ void Optimizer::step() {
     switch (path_of(w)) {
       case Path::reference: run.operator()<double>(optim::update_reference); break;
       case Path::cpu: run.operator()<float>(optim::update_f32); break;
-      case Path::cuda: GG_NO_CUDA_PATH("optimizer");
+      case Path::cuda: break;  // step_on_device()
     }
     if (fresh != nullptr) fresh->bump();
   }
@@ -190,6 +251,16 @@ void Optimizer::swap_ema(bool in) {
   GG_CHECK(options_.ema_decay > 0, "optimizer: no averages are kept (ema_decay is 0)");
   GG_CHECK(swapped_ != in, "optimizer: the averages are swapped ", in ? "in" : "out", " already");
   swapped_ = in;
+  if (device_ != nullptr) {
+    std::vector<kernels::UpdateSlot> pairs;
+    for (const Slot& slot : slots_) {
+      pairs.push_back(
+          {.w = floats(slot.value()), .ema = floats(slot.ema), .count = slot.value().size()});
+      if (slot.parameter != nullptr) slot.parameter->bump();
+    }
+    device_->swap(*stream_, pairs);
+    return;
+  }
   for (const Slot& slot : slots_) {
     const Tensor& w = slot.value();
     if (w.dtype == DType::f64) {

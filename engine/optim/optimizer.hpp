@@ -1,8 +1,10 @@
 // Optimizers: SGD, Adam and AdamW by PyTorch's formulas, with clipping by the global norm and an
 // exponential moving average of the weights. A step reads each gradient once for its norm, then
-// passes once over each parameter: clip, decay, update and average together.
+// passes once over each parameter: clip, decay, update and average together. On a GPU that is three
+// launches over all parameters (kernels/optimizer.hpp), and the host decides nothing.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +15,10 @@
 #include "engine/tensor/tensor.hpp"
 
 namespace gliograd {
+
+namespace optim {
+class DeviceSteps;
+}
 
 /// Parameters that share settings: transferred ones may learn more slowly than a new head.
 struct ParameterGroup {
@@ -50,23 +56,32 @@ class Optimizer {
   using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
   /// Errors: Error when an option is out of range, a group has no parameter, a name occurs twice,
-  /// or a scale or decay is negative.
+  /// a scale or decay is negative, or a master is not in memory of the stream's device.
   Optimizer(Stream& stream, std::vector<ParameterGroup> groups, const OptimizerOptions& options,
             LearningRates rates);
+  ~Optimizer();
+  Optimizer(Optimizer&&) noexcept;
+  Optimizer& operator=(Optimizer&&) noexcept;
 
   /// Updates every trainable parameter that has a gradient, marks it changed (bump) and its
   /// gradient used, and advances the stream's StepState: `step` always; `updates` when the update
   /// was applied. Gradients are divided by StepState::loss_scale first. Where any of them is not
   /// finite nothing changes and StepState::skip is 1, else 0. Errors: Error beyond the last
   /// learning rate, or while the averages are swapped in.
+  /// On a GPU all this is queued, and may be captured once a step with the same gradients has run.
+  /// The host does not know whether the update is applied, and marks parameters changed either way;
+  /// a step beyond the last learning rate changes nothing, and gradient_norm() says so.
   void step();
 
-  /// Norm of all gradients of the last step, unscaled and before clipping. NaN before the first.
-  double gradient_norm() const { return norm_; }
+  /// Norm of all gradients of the last step, unscaled and before clipping. NaN before the first. On
+  /// a GPU the host waits for that step here. Errors: Error there when it was beyond the last
+  /// learning rate.
+  double gradient_norm() const;
   const LearningRates& rates() const { return rates_; }
 
   /// Besides the weights, average these (running statistics of batch norm), in place of leaving
-  /// those of the raw weights beside averaged ones. f32 or f64; before the first step.
+  /// those of the raw weights beside averaged ones. f32 or f64 (on a GPU f32); before the first
+  /// step.
   void average_buffers(const NamedTensors& buffers);
 
   /// All that a resumed run needs besides masters, buffers and StepState, to be read and written in
@@ -91,6 +106,7 @@ class Optimizer {
   };
 
   double measure_norm() const;
+  void step_on_device();
   void swap_ema(bool in);
 
   Stream* stream_;
@@ -100,6 +116,7 @@ class Optimizer {
   std::vector<Slot> slots_;
   double norm_;
   bool swapped_ = false;
+  std::unique_ptr<optim::DeviceSteps> device_;  // on a GPU
 };
 
 }  // namespace gliograd

@@ -51,84 +51,40 @@ double square_sum(const double* g, int64_t count) {
 
 namespace {
 
-// The numbers of a step, rounded once.
-struct Numbers {
-  float scale, rate, decay, shrink, momentum, beta1, rest1, beta2, rest2, eps, root2, keep, rest;
-  explicit Numbers(const StepNumbers& n)
-      : scale(static_cast<float>(n.scale)),
-        rate(static_cast<float>(n.kind == Kind::sgd ? n.rate : n.rate / n.correction1)),
-        decay(static_cast<float>(n.decay)),
-        shrink(static_cast<float>(1 - n.rate * n.decay)),
-        momentum(static_cast<float>(n.momentum)),
-        beta1(static_cast<float>(n.beta1)),
-        rest1(static_cast<float>(1 - n.beta1)),
-        beta2(static_cast<float>(n.beta2)),
-        rest2(static_cast<float>(1 - n.beta2)),
-        eps(static_cast<float>(n.eps)),
-        root2(static_cast<float>(1 / std::sqrt(n.correction2))),
-        keep(static_cast<float>(n.ema_keep)),
-        rest(static_cast<float>(1 - n.ema_keep)) {}
-};
+using kernels::UpdateNumbers;
+using kernels::UpdateRule;
 
-enum class Momentum : uint8_t { none, plain, nesterov };
-
-template <Momentum kMomentum, bool kEma>
-GG_INLINE void sgd_loop(const Numbers& k, float* __restrict w, const float* __restrict gradient,
-                        float* __restrict first, float* __restrict ema, int64_t count) {
+template <UpdateRule kRule, bool kEma>
+GG_INLINE void update_loop(const UpdateNumbers& k, float* __restrict w,
+                           const float* __restrict gradient, float* __restrict kept_first,
+                           float* __restrict kept_second, float* __restrict ema, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
-    float g = gradient[i] * k.scale + k.decay * w[i];
-    if constexpr (kMomentum != Momentum::none) {
-      const float b = k.momentum * first[i] + g;
-      first[i] = b;
-      g = kMomentum == Momentum::nesterov ? g + k.momentum * b : b;
-    }
-    const float to = w[i] - k.rate * g;
+    float first = 0, second = 0;
+    if constexpr (kernels::keeps_first(kRule)) first = kept_first[i];
+    if constexpr (kernels::keeps_second(kRule)) second = kept_second[i];
+    const float to = kernels::updated<kRule>(k, w[i], gradient[i], first, second);
+    if constexpr (kernels::keeps_first(kRule)) kept_first[i] = first;
+    if constexpr (kernels::keeps_second(kRule)) kept_second[i] = second;
     w[i] = to;
-    if constexpr (kEma) ema[i] = k.keep * ema[i] + k.rest * to;
+    if constexpr (kEma) ema[i] = kernels::averaged(k, ema[i], to);
   }
 }
 
-template <bool kDecoupled, bool kEma>
-GG_INLINE void adam_loop(const Numbers& k, float* __restrict w, const float* __restrict gradient,
-                         float* __restrict first, float* __restrict second, float* __restrict ema,
-                         int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    float g = gradient[i] * k.scale, from = w[i];
-    if constexpr (kDecoupled) {
-      from *= k.shrink;
-    } else {
-      g += k.decay * from;
-    }
-    const float m = k.beta1 * first[i] + k.rest1 * g;
-    const float v = k.beta2 * second[i] + k.rest2 * g * g;
-    first[i] = m;
-    second[i] = v;
-    const float to = from - k.rate * m / (__builtin_sqrtf(v) * k.root2 + k.eps);
-    w[i] = to;
-    if constexpr (kEma) ema[i] = k.keep * ema[i] + k.rest * to;
-  }
+template <UpdateRule kRule>
+GG_INLINE void rule_loop(const UpdateNumbers& k, const StepPointers<float>& p, int64_t count) {
+  p.ema != nullptr ? update_loop<kRule, true>(k, p.w, p.g, p.first, p.second, p.ema, count)
+                   : update_loop<kRule, false>(k, p.w, p.g, p.first, p.second, p.ema, count);
 }
 
-template <bool kEma>
-GG_INLINE void step_loop(const Numbers& k, Kind kind, Momentum momentum,
-                         const StepPointers<float>& p, int64_t count) {
-  if (kind == Kind::adam) {
-    adam_loop<false, kEma>(k, p.w, p.g, p.first, p.second, p.ema, count);
-  } else if (kind == Kind::adamw) {
-    adam_loop<true, kEma>(k, p.w, p.g, p.first, p.second, p.ema, count);
-  } else if (momentum == Momentum::none) {
-    sgd_loop<Momentum::none, kEma>(k, p.w, p.g, p.first, p.ema, count);
-  } else if (momentum == Momentum::plain) {
-    sgd_loop<Momentum::plain, kEma>(k, p.w, p.g, p.first, p.ema, count);
-  } else {
-    sgd_loop<Momentum::nesterov, kEma>(k, p.w, p.g, p.first, p.ema, count);
+GG_MULTIVERSION void step_f32(const UpdateNumbers& k, UpdateRule rule, const StepPointers<float>& p,
+                              int64_t count) {
+  switch (rule) {
+    case UpdateRule::sgd: rule_loop<UpdateRule::sgd>(k, p, count); break;
+    case UpdateRule::momentum: rule_loop<UpdateRule::momentum>(k, p, count); break;
+    case UpdateRule::nesterov: rule_loop<UpdateRule::nesterov>(k, p, count); break;
+    case UpdateRule::adam: rule_loop<UpdateRule::adam>(k, p, count); break;
+    case UpdateRule::adamw: rule_loop<UpdateRule::adamw>(k, p, count); break;
   }
-}
-
-GG_MULTIVERSION void step_f32(const Numbers& k, Kind kind, Momentum momentum,
-                              const StepPointers<float>& p, int64_t count) {
-  p.ema != nullptr ? step_loop<true>(k, kind, momentum, p, count)
-                   : step_loop<false>(k, kind, momentum, p, count);
 }
 
 GG_MULTIVERSION void average_f32(float keep, float rest, const float* __restrict w,
@@ -153,11 +109,21 @@ GG_MULTIVERSION double square_sum_f32(const float* g, int64_t count) {
 
 }  // namespace
 
+kernels::UpdateRule rule_of(Kind kind, double momentum, bool nesterov) {
+  if (kind == Kind::adam) return UpdateRule::adam;
+  if (kind == Kind::adamw) return UpdateRule::adamw;
+  if (momentum <= 0) return UpdateRule::sgd;
+  return nesterov ? UpdateRule::nesterov : UpdateRule::momentum;
+}
+
 void update_f32(const StepNumbers& n, const StepPointers<float>& p, int64_t count) {
-  const Momentum momentum = n.momentum <= 0 ? Momentum::none
-                            : n.nesterov    ? Momentum::nesterov
-                                            : Momentum::plain;
-  step_f32(Numbers(n), n.kind, momentum, p, count);
+  const kernels::UpdateSettings settings{.rule = rule_of(n.kind, n.momentum, n.nesterov),
+                                         .momentum = n.momentum,
+                                         .beta1 = n.beta1,
+                                         .beta2 = n.beta2,
+                                         .eps = n.eps};
+  const kernels::UpdateStep step{n.scale, n.correction1, n.correction2, n.ema_keep};
+  step_f32(kernels::rounded(settings, step, n.rate, n.decay), settings.rule, p, count);
 }
 
 void average(double keep, const float* w, float* ema, int64_t count) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "engine/optim/optimizer.hpp"
+#include "kernels/optimizer.hpp"
 
 namespace gliograd::optim {
 
@@ -23,9 +24,11 @@ struct StepPointers {
   T *first, *second, *ema;  // null where there is none
 };
 
+kernels::UpdateRule rule_of(OptimizerOptions::Kind kind, double momentum, bool nesterov);
+
 /// Naive, in f64: the specification.
 void update_reference(const StepNumbers& n, const StepPointers<double>& p, int64_t count);
-/// Vectorized, in f32.
+/// Vectorized, in f32, by the arithmetic of kernels/optimizer.hpp.
 void update_f32(const StepNumbers& n, const StepPointers<float>& p, int64_t count);
 /// ema = keep * ema + (1 - keep) * w.
 void average(double keep, const double* w, double* ema, int64_t count);

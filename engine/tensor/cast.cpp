@@ -1,9 +1,11 @@
 #include "engine/tensor/cast.hpp"
 
+#include <bit>
 #include <cmath>
 
 #include "engine/core/parallel.hpp"
 #include "engine/tensor/layout.hpp"
+#include "kernels/convert.hpp"
 
 namespace gliograd {
 namespace {
@@ -23,37 +25,6 @@ float to_odd(double x) {
 
 bf16 to_bf16(double x) { return to_bf16(to_odd(x)); }
 f16 to_f16(double x) { return to_f16(to_odd(x)); }
-
-bf16 to_bf16(float x) {
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return {static_cast<uint16_t>((bits >> 16) | 0x40u)};
-  return {static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16)};
-}
-
-float to_float(f16 x) {
-  const uint32_t sign = static_cast<uint32_t>(x.bits & 0x8000u) << 16;
-  const uint32_t exponent = (x.bits >> 10) & 0x1fu, fraction = x.bits & 0x3ffu;
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13);
-  if (exponent == 0) {  // zero or subnormal: fraction * 2^-24
-    const float magnitude = std::ldexp(static_cast<float>(fraction), -24);
-    return sign ? -magnitude : magnitude;
-  }
-  return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
-}
-
-f16 to_f16(float x) {
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
-  const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
-  const uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return {static_cast<uint16_t>(sign | 0x7e00u)};
-  if (magnitude >= 0x477ff000u) return {static_cast<uint16_t>(sign | 0x7c00u)};  // past 65504
-  if (magnitude < 0x38800000u) {  // below 2^-14: subnormal, in units of 2^-24
-    const float units = std::ldexp(std::bit_cast<float>(magnitude), 24);
-    return {static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(units)))};
-  }
-  const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
-  return {static_cast<uint16_t>(sign | ((rounded >> 13) - (112u << 10)))};
-}
 
 namespace {
 
@@ -85,6 +56,12 @@ void transfer(Tensor& to, const Tensor& x, int threads) {
   GG_CHECK(to.shape == x.shape && to.layout == x.layout, kAdd ? "add_into" : "copy_into",
            ": shapes and layouts must agree; got ", to.shape, " and ", x.shape);
   const int64_t n = storage_size(x.shape, x.layout);
+  GG_CHECK(to.device() == x.device(), kAdd ? "add_into" : "copy_into", ": from ", x.device(),
+           " to ", to.device(), "; copy_to() goes between devices");
+  if (to.device() == Device::cuda) {
+    kernels::convert_values(to.storage()->queue(), to.dtype, to.raw(), x.dtype, x.raw(), n, kAdd);
+    return;
+  }
   with_float_type(to, [&](auto* out) {
     with_float_type(x, [&](auto* in) {
       parallel_for(threads, n, kGrain, [&](int64_t begin, int64_t end) {

@@ -59,6 +59,7 @@ bool same_order(const Shape& shape, Layout a, Layout b) {
 
 Tensor to_layout(const Tensor& x, Layout layout, int threads) {
   if (x.layout == layout) return x;
+  GG_CHECK(x.device() == Device::cpu, "layout: on a GPU all tensors are nhwc");
   GG_CHECK(x.rank() == 4 && x.dtype == DType::f32,
            "layout: only f32 [N, H, W, C] tensors are converted; got ", x.dtype, ' ', x.shape);
   if (same_order(x.shape, x.layout, layout)) {
@@ -67,8 +68,8 @@ Tensor to_layout(const Tensor& x, Layout layout, int threads) {
     return y;
   }
   const int64_t elements = storage_size(x.shape, layout);
-  Tensor y(std::make_shared<Storage>(x.storage()->allocator(), x.device(), elements * 4), x.shape,
-           x.dtype, layout);
+  Tensor y(std::make_shared<Storage>(x.storage()->allocator(), elements * 4), x.shape, x.dtype,
+           layout);
   y.variable = x.variable;
   parallel_for(threads, x.dim(0), 1, [&](int64_t begin, int64_t end) {
     if (layout == Layout::blocked16) {

@@ -7,12 +7,13 @@
 
 #include "engine/tensor/cast.hpp"
 #include "engine/tensor/layout.hpp"
+#include "kernels/runtime.hpp"
 
 namespace gliograd {
 
-Storage::Storage(std::shared_ptr<CachingAllocator> allocator, Device device, int64_t bytes)
+Storage::Storage(std::shared_ptr<CachingAllocator> allocator, int64_t bytes)
     : allocator_(std::move(allocator)),
-      device_(device),
+      device_(allocator_->device()),
       bytes_(bytes),
       data_(allocator_->allocate(bytes)) {}
 
@@ -39,13 +40,13 @@ Tensor Tensor::detached() const {
 
 namespace {
 
-Tensor make(const std::shared_ptr<CachingAllocator>& allocator, Device device, const Shape& shape,
-            DType dtype, Layout layout) {
+Tensor make(const std::shared_ptr<CachingAllocator>& allocator, const Shape& shape, DType dtype,
+            Layout layout) {
   int64_t bytes = 0;
   GG_CHECK(!__builtin_mul_overflow(storage_size(shape, layout), size_of(dtype), &bytes) &&
                bytes <= int64_t{1} << 60,
            "tensor: no memory holds ", dtype, ' ', shape);
-  return {std::make_shared<Storage>(allocator, device, bytes), shape, dtype, layout};
+  return {std::make_shared<Storage>(allocator, bytes), shape, dtype, layout};
 }
 
 void check_memory(const Tensor& x) {
@@ -64,19 +65,19 @@ T integer(double v) {
 }  // namespace
 
 Tensor empty(Stream& stream, const Shape& shape, DType dtype, Layout layout) {
-  return make(stream.allocator(), stream.device(), shape, dtype, layout);
+  return make(stream.allocator(), shape, dtype, layout);
 }
 
 Tensor empty_like(const Tensor& x) {
   check_memory(x);
-  return make(x.storage()->allocator(), x.device(), x.shape, x.dtype, x.layout);
+  return make(x.storage()->allocator(), x.shape, x.dtype, x.layout);
 }
 
 Tensor empty_like(const Tensor& x, const Shape& shape) { return empty_like(x, shape, x.dtype); }
 
 Tensor empty_like(const Tensor& x, const Shape& shape, DType dtype) {
   check_memory(x);
-  return make(x.storage()->allocator(), x.device(), shape, dtype, Layout::nhwc);
+  return make(x.storage()->allocator(), shape, dtype, Layout::nhwc);
 }
 
 Tensor zeros(Stream& stream, const Shape& shape, DType dtype) {
@@ -93,14 +94,56 @@ Tensor zeros_like(const Tensor& x) {
 
 void fill_zero(Tensor& x) {
   check_memory(x);
-  std::memset(x.raw(), 0, static_cast<size_t>(x.storage()->bytes()));
+  const Storage& storage = *x.storage();
+  if (x.device() == Device::cuda) {
+    kernels::zero_memory(storage.queue(), x.raw(), storage.bytes());
+  } else {
+    std::memset(x.raw(), 0, static_cast<size_t>(storage.bytes()));
+  }
+}
+
+namespace {
+
+Tensor on_host(const Shape& shape, DType dtype) {
+  return make(std::make_shared<CachingAllocator>(host_memory()), shape, dtype, Layout::nhwc);
+}
+
+Tensor to_host(const Tensor& x) {
+  Tensor y = on_host(x.shape, x.dtype);
+  kernels::copy_memory(x.storage()->queue(), y.raw(), x.raw(), x.bytes(),
+                       kernels::CopyKind::to_host);
+  kernels::wait_queue(x.storage()->queue());
+  return y;
+}
+
+}  // namespace
+
+Tensor copy_to(Stream& stream, const Tensor& any) {
+  check_memory(any);
+  const Tensor x = to_layout(any, Layout::nhwc);
+  Tensor y = empty(stream, x.shape, x.dtype);
+  const bool from_gpu = x.device() == Device::cuda, to_gpu = y.device() == Device::cuda;
+  if (!from_gpu && !to_gpu) {
+    std::memcpy(y.raw(), x.raw(), static_cast<size_t>(x.bytes()));
+    return y;
+  }
+  // Of two queues, the one that makes the values has to be done first.
+  if (from_gpu && to_gpu) kernels::wait_queue(x.storage()->queue());
+  const kernels::Queue queue = to_gpu ? y.storage()->queue() : x.storage()->queue();
+  kernels::copy_memory(queue, y.raw(), x.raw(), x.bytes(),
+                       from_gpu && to_gpu ? kernels::CopyKind::on_device
+                       : to_gpu           ? kernels::CopyKind::to_device
+                                          : kernels::CopyKind::to_host);
+  kernels::wait_queue(queue);
+  return y;
 }
 
 Tensor from_values(Stream& stream, const Shape& shape, const std::vector<double>& values,
                    DType dtype) {
   GG_CHECK(static_cast<int64_t>(values.size()) == shape.size(), "from_values: ", shape, " needs ",
            shape.size(), " values; got ", values.size());
-  Tensor x = empty(stream, shape, dtype);
+  const bool gpu = stream.device() == Device::cuda;
+  const Tensor x = gpu ? on_host(shape, dtype) : empty(stream, shape, dtype);
   for (int64_t i = 0; i < x.size(); ++i) {
     const double v = values[i];
     switch (dtype) {
@@ -113,12 +156,12 @@ Tensor from_values(Stream& stream, const Shape& shape, const std::vector<double>
       case DType::i64: x.at<int64_t>(i) = integer<int64_t>(v); break;
     }
   }
-  return x;
+  return gpu ? copy_to(stream, x) : x;
 }
 
 std::vector<double> to_values(const Tensor& any) {
   check_memory(any);
-  const Tensor x = to_layout(any, Layout::nhwc);
+  const Tensor x = any.device() == Device::cpu ? to_layout(any, Layout::nhwc) : to_host(any);
   std::vector<double> values(x.size());
   for (int64_t i = 0; i < x.size(); ++i) {
     switch (x.dtype) {

@@ -22,7 +22,7 @@ enum class Layout : uint8_t { nhwc, blocked16 };
 /// Memory of one tensor, from the arena of the stream that made it.
 class Storage {
  public:
-  Storage(std::shared_ptr<CachingAllocator> allocator, Device device, int64_t bytes);
+  Storage(std::shared_ptr<CachingAllocator> allocator, int64_t bytes);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -30,6 +30,8 @@ class Storage {
   void* data() const { return data_; }
   int64_t bytes() const { return bytes_; }
   Device device() const { return device_; }
+  /// In whose order the memory may be used.
+  kernels::Queue queue() const { return allocator_->queue(); }
   const std::shared_ptr<CachingAllocator>& allocator() const { return allocator_; }
 
  private:
@@ -64,10 +66,12 @@ class Tensor {
   bool unique() const { return storage_.use_count() == 1; }
 
   void* raw() const { return storage_->data(); }
-  /// The elements. Errors: Error when T is not the element type.
+  /// The elements, for the host. Errors: Error when T is not the element type, or the memory is a
+  /// GPU's.
   template <class T>
   T* data() const {
     GG_CHECK(dtype == dtype_of<T>, "tensor: elements are ", dtype, ", asked for as ", dtype_of<T>);
+    GG_CHECK(device() == Device::cpu, "tensor: the host cannot touch the memory of a GPU");
     return static_cast<T*>(storage_->data());
   }
   template <class T>
@@ -98,6 +102,9 @@ Tensor zeros(Stream& stream, const Shape& shape, DType dtype = DType::f32);
 Tensor zeros_like(const Tensor& x);
 void fill_zero(Tensor& x);
 
+/// The same values in memory of `stream`, on the other device or this one, in nhwc order; waits for
+/// the work that makes them. No gradient.
+Tensor copy_to(Stream& stream, const Tensor& x);
 /// From host values, converted to `dtype`.
 Tensor from_values(Stream& stream, const Shape& shape, const std::vector<double>& values,
                    DType dtype = DType::f32);

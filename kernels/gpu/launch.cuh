@@ -16,6 +16,7 @@ struct Launch {
   const char* name;
   dim3 grid, block;
   size_t shared_bytes = 0;
+  Cost cost = {};  // least bytes and operations of this launch
 };
 
 [[noreturn]] inline void fail_launch(const Launch& shape, const char* why) {
@@ -37,6 +38,13 @@ struct Launch {
 template <class... Parameters, class... Arguments>
 void launch(const Launch& shape, Queue queue, void (*kernel)(Parameters...),
             const Arguments&... arguments) {
+  constexpr size_t kWithoutAsking = 48 << 10;
+  if (shape.shared_bytes > kWithoutAsking) {
+    const cudaError_t status = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                                    cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                    static_cast<int>(shape.shared_bytes));
+    if (status != cudaSuccess) fail_launch(shape, cudaGetErrorString(status));
+  }
   kernel<<<shape.grid, shape.block, shape.shared_bytes, static_cast<cudaStream_t>(queue.handle)>>>(
       static_cast<Parameters>(arguments)...);
   const cudaError_t status = cudaGetLastError();

@@ -1,4 +1,4 @@
-// The activations that other ops can apply on the way out.
+// The activations that ops can apply on the way out.
 #pragma once
 #include <cstdint>
 

@@ -1,0 +1,47 @@
+// Batches on a GPU: the resident set there, and the launches of kernels/augment.hpp.
+#pragma once
+#include <span>
+
+#include "engine/ops/augment.hpp"
+
+namespace gliograd {
+
+/// A resident set in a GPU's memory. Immutable once made: all folds of a process share one,
+/// whatever their streams. Errors: Error when the set lacks an array, or a slice names no patient.
+class DeviceSet {
+ public:
+  DeviceSet(Stream& stream, const ResidentSet& host);
+  const ResidentSet& set() const { return set_; }
+
+ private:
+  Tensor images_, masks_, patients_, scales_;
+  ResidentSet set_;
+};
+
+/// What a training step on a GPU asks for.
+struct NextBatch {
+  int64_t images = 0;
+  DType dtype = DType::f32;
+  int64_t channels = 0;  // at least the input's; those beyond are 0
+  WithMasks with_masks = WithMasks::no;
+};
+
+/// The next batch of the epoch in progress: image i is slice order[draw + i], changed as draw
+/// `draw + i` of epoch `epoch` is by augment(); both are read from the stream's StepState by the
+/// kernels, so the step can be captured. `order`: i32 [draws of an epoch], on the GPU.
+/// Errors: those of augment() but for slices, which the order must keep below set.slices.
+SampleBatch augment_next(Stream& stream, const ResidentSet& set, const InputSpec& input,
+                         const Tensor& order, const AugmentOptions& options, const NextBatch& next);
+
+/// i32 [images]: table[order[draw + i]]; both i32, on the GPU.
+Tensor labels_next(Stream& stream, const Tensor& table, const Tensor& order, int64_t images);
+
+namespace augment_cuda {
+
+/// augment_as() on a GPU, without its checks: f32, parameters and slices copied there.
+SampleBatch augment_as(Stream& stream, const ResidentSet& set, const InputSpec& input,
+                       std::span<const int32_t> slices, std::span<const AugmentParams> params,
+                       WithMasks with_masks);
+
+}  // namespace augment_cuda
+}  // namespace gliograd

@@ -1,0 +1,88 @@
+// Convolution through cuDNN: a handle a queue, a plan for each pass and shape.
+#include <map>
+#include <tuple>
+
+#include "kernels/conv.hpp"
+#include "kernels/gpu/cudnn/plans.hpp"
+
+namespace gliograd::kernels {
+namespace {
+
+using cudnn::check;
+using cudnn::Descriptor;
+using cudnn::Plan;
+
+struct Vendor {
+  explicit Vendor(Queue queue) {
+    check(cudnnCreate(&handle), "handle");
+    check(cudnnSetStream(handle, static_cast<cudaStream_t>(queue.handle)), "stream");
+  }
+  ~Vendor() { cudnnDestroy(handle); }
+  Vendor(const Vendor&) = delete;
+  Vendor& operator=(const Vendor&) = delete;
+
+  using Key =
+      std::tuple<ConvPass, bool, DType, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
+                 int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t>;
+  static Key key_of(ConvPass pass, const ConvShape& s, bool deterministic) {
+    return {pass, deterministic, s.dtype, s.n,      s.h,        s.w,      s.ci,  s.co,  s.kh,
+            s.kw, s.ho,          s.wo,    s.stride, s.dilation, s.groups, s.top, s.left};
+  }
+
+  // Networks ask for a few dozen; a program that asks for ever new shapes does not grow for good.
+  static constexpr size_t kMostPlans = 1024;
+
+  const std::optional<Plan>& plan(ConvPass pass, const ConvShape& shape, bool deterministic) {
+    const Key key = key_of(pass, shape, deterministic);
+    const auto found = plans.find(key);
+    if (found != plans.end()) return found->second;
+    if (plans.size() >= kMostPlans) plans.clear();
+    const cudnn::Target target{.handle = handle, .device = nullptr};
+    const Descriptor graph = cudnn::conv_graph(target, pass, shape);
+    return plans[key] = cudnn::find_plan(target, graph, cudnn::rules_for(shape, deterministic));
+  }
+
+  cudnnHandle_t handle = nullptr;
+  std::map<Key, std::optional<Plan>> plans;
+};
+
+Vendor& vendor_of(ConvVendor vendor) { return *static_cast<Vendor*>(vendor.handle); }
+
+ConvVendor make(Queue queue) { return {new Vendor(queue)}; }
+void free_vendor(ConvVendor vendor) { delete static_cast<Vendor*>(vendor.handle); }
+
+int64_t workspace_of(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool deterministic) {
+  const std::optional<Plan>& plan = vendor_of(vendor).plan(pass, shape, deterministic);
+  return plan ? plan->facts.workspace : -1;
+}
+
+void run(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool deterministic,
+         const void* first, const void* second, void* result, void* workspace) {
+  Vendor& own = vendor_of(vendor);
+  const std::optional<Plan>& plan = own.plan(pass, shape, deterministic);
+  if (!plan) throw DeviceError("cuDNN: no plan serves this convolution");
+  using cudnn::kWeights;
+  using cudnn::kX;
+  using cudnn::kY;
+  // first and second as ConvPass names them, then the result.
+  const int64_t ids[3] = {pass == ConvPass::forward ? kX : kY,
+                          pass == ConvPass::weights ? kX : kWeights,
+                          pass == ConvPass::forward ? kY
+                          : pass == ConvPass::data  ? kX
+                                                    : kWeights};
+  const void* const data[3] = {first, second, result};
+  Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+  pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, 3, ids)
+      .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, 3, data)
+      .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
+  pack.finalize();
+  check(cudnnBackendExecute(own.handle, plan->plan.raw(), pack.raw()), "convolution");
+}
+
+const Provide<make_conv_vendor> provide_make{make};
+const Provide<free_conv_vendor> provide_free{free_vendor};
+const Provide<plan_conv_vendor> provide_plan{workspace_of};
+const Provide<run_conv_vendor> provide_run{run};
+
+}  // namespace
+}  // namespace gliograd::kernels

@@ -1,0 +1,51 @@
+// Which of cuDNN's plans computes a convolution. Its heuristics' first answer may convert whole
+// tensors to another layout, or leave the tensor cores idle, so their lists are joined and
+// searched. A plan can be made for a GPU that is not there, from its description.
+#pragma once
+#include <optional>
+
+#include "kernels/conv.hpp"
+#include "kernels/gpu/cudnn/descriptor.hpp"
+
+namespace gliograd::kernels::cudnn {
+
+/// Names of the tensors in a convolution's graph: for the data to execute it with.
+enum TensorId : int64_t { kX = 1, kWeights = 2, kY = 3 };
+
+/// Who the plan is for: a handle of a GPU that is here, or a description of one.
+struct Target {
+  cudnnHandle_t handle = nullptr;
+  const Descriptor* device = nullptr;
+};
+
+/// A GPU by the 23 numbers that cuDNN asks for, as JSON.
+Descriptor device_description(const std::string& json);
+
+/// The graph of one pass; NHWC, all tensors of shape.dtype and aligned to 16 bytes, f32 sums.
+Descriptor conv_graph(const Target& target, ConvPass pass, const ConvShape& shape);
+
+struct PlanFacts {
+  int64_t engine = 0;
+  int64_t workspace = 0;  // bytes
+  bool tensor_cores = false;
+  bool deterministic = true;
+};
+
+struct Plan {
+  Descriptor plan;
+  PlanFacts facts;
+};
+
+struct PlanRules {
+  bool tensor_cores = true;
+  bool deterministic = false;
+  int64_t most_workspace = 0;  // bytes; more betrays a layout conversion
+};
+/// 8 MiB and three times the weights, tensor cores for 16-bit types.
+PlanRules rules_for(const ConvShape& shape, bool deterministic);
+
+/// The first plan in the order of the heuristics (A, then B, then fallback) that keeps the rules.
+std::optional<Plan> find_plan(const Target& target, const Descriptor& graph,
+                              const PlanRules& rules);
+
+}  // namespace gliograd::kernels::cudnn

@@ -1,0 +1,27 @@
+#include "kernels/gpu/launch.cuh"
+#include "kernels/step.hpp"
+
+namespace gliograd::kernels {
+namespace {
+
+__global__ void loss_scale_kernel(const StepState* state, float* to) { *to = state->loss_scale; }
+
+__global__ void end_batch_kernel(StepState* state, const float* loss, int32_t images) {
+  state->loss_sum += static_cast<double>(*loss) * images;
+  state->draw += images;
+}
+
+void loss_scale(Queue queue, const StepState* state, float* to) {
+  launch({.name = "loss_scale", .grid = 1, .block = 1}, queue, loss_scale_kernel, state, to);
+}
+
+void end(Queue queue, StepState* state, const float* loss, int32_t images) {
+  launch({.name = "end_batch", .grid = 1, .block = 1}, queue, end_batch_kernel, state, loss,
+         images);
+}
+
+const Provide<write_loss_scale> provide_loss_scale{loss_scale};
+const Provide<end_batch> provide_end_batch{end};
+
+}  // namespace
+}  // namespace gliograd::kernels

@@ -1,0 +1,131 @@
+// The ops' GPU paths on the emulated GPU: every case that the CPU passes, in each type, against the
+// f64 reference; and what goes between host and device.
+#include "engine/ops/elementwise.hpp"
+#include "engine/tensor/cast.hpp"
+#include "tests/simt/op_cases.hpp"
+
+using namespace gliograd;
+using simt::case_of;
+using simt::compare;
+using simt::expect_nothing;
+using simt::fresh_seed;
+using simt::fresh_stream;
+using simt::kSizes;
+using simt::row_of;
+
+TEST_CASE("GPU ops: every case in f32, bf16 and f16 against the f64 reference") {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+    const uint64_t seed = fresh_seed();
+    simt::set_device({.order = simt::Order::any, .seed = seed});
+    const std::unique_ptr<Stream> stream = Stream::cuda();
+    int compared = 0;
+    for (const Case& c : all_cases()) {
+      for (const CaseRow& row : c.rows) {
+        if (row.bench) continue;  // of real size: for a real GPU
+        for (const CaseOutcome& o : compare_paths(c, row, *stream, seed, dtype)) {
+          INFO(o.where, ", ", dtype, ": error ", o.error, ", tolerance ", o.tolerance, ", seed ",
+               seed);
+          CHECK(o.passed);
+          ++compared;
+        }
+      }
+    }
+    CHECK(compared >= 100);
+    expect_nothing();
+  }
+}
+
+TEST_CASE("GPU ops: element-wise ones at sizes around every vector width") {
+  const std::unique_ptr<Stream> stream = fresh_stream();
+  for (const char* op : {"relu", "sigmoid", "add"}) {
+    for (const int64_t n : kSizes) {
+      CaseRow row = case_of(op).rows[0];
+      for (CaseInput& input : row.inputs) input.shape = {n};
+      compare(op, row, *stream, 2);
+    }
+  }
+  expect_nothing();
+}
+
+TEST_CASE("GPU ops: batch norm at numbers of rows and channels around every cut") {
+  const std::unique_ptr<Stream> stream = fresh_stream();
+  const auto with = [&](const char* label, int64_t rows, int64_t channels) {
+    CaseRow row = row_of("batch_norm", label);
+    row.gradient_check = false;
+    for (CaseInput& input : row.inputs) {
+      input.shape = input.master ? Shape{channels} : Shape{1, rows, 1, channels};
+    }
+    compare("batch_norm", row, *stream, 100);
+  };
+  for (const int64_t channels : kSizes) with("17 channels, relu", 9, channels);
+  for (const int64_t rows : {3, 31, 33, 257, 1031}) with("residual and relu", rows, 8);
+  with("17 channels, relu", 2500, 1);
+  with("residual", 1100, 264);
+  expect_nothing();
+}
+
+TEST_CASE("GPU tensors: values go there and back, are cast, added and cleared") {
+  simt::set_device({});
+  const std::unique_ptr<Stream> stream = Stream::cuda(), cpu = Stream::cpu();
+  std::vector<double> values(1031);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i) / 8 - 50;
+  for (const DType dtype : {DType::f64, DType::f32, DType::bf16, DType::f16, DType::i32}) {
+    std::vector<double> held = to_values(from_values(*cpu, {1031}, values, dtype));
+    CHECK(to_values(from_values(*stream, {1031}, values, dtype)) == held);
+  }
+  Tensor x = from_values(*stream, {1031}, values);
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    const Tensor half = cast(x, dtype);
+    CHECK(to_values(half) == to_values(cast(from_values(*cpu, {1031}, values), dtype)));
+    Tensor sum = cast(half, DType::f32);
+    add_into(sum, x);
+    const std::vector<double> sums = to_values(sum), halves = to_values(half);
+    bool right = true;
+    for (size_t i = 0; i < sums.size(); ++i) right = right && sums[i] == halves[i] + values[i];
+    CHECK(right);
+  }
+  CHECK(to_values(copy_to(*cpu, x)) == values);
+  CHECK_THROWS_WITH_AS((void)x.data<float>(), doctest::Contains("cannot touch"), Error);
+  Tensor host = from_values(*cpu, {1031}, values);
+  CHECK_THROWS_WITH_AS(copy_into(host, x), doctest::Contains("copy_to()"), Error);
+  fill_zero(x);
+  CHECK(to_values(x) == std::vector<double>(1031));
+  expect_nothing();
+}
+
+TEST_CASE("GPU tape: gradients begin with the loss scale in the stream's memory, and add up") {
+  simt::set_device({});
+  const std::unique_ptr<Stream> stream = Stream::cuda();
+  StepState state;
+  state.loss_scale = 64;
+  state.step = 5;
+  stream->write_state(state);
+  CHECK(stream->read_state().step == 5);
+  Tape tape(*stream);
+  const Tensor x = tape.watch(from_values(*stream, {1}, {3}));
+  tape.backward(add(tape, relu(tape, x), x));
+  CHECK(to_values(tape.gradient(x)) == std::vector<double>{128});
+  expect_nothing();
+}
+
+TEST_CASE("GPU stream: memory comes back, runs out with a clear word, and is there again") {
+  const int64_t before = simt::device_memory_bytes();
+  simt::set_device({.memory_bytes = before + (1 << 20)});
+  {
+    const std::unique_ptr<Stream> stream = Stream::cuda();
+    {
+      const Tensor most = empty(*stream, {200'000});
+      CHECK_THROWS_WITH_AS(empty(*stream, {200'000}), doctest::Contains("out of memory: GPU 0"),
+                           WorkError);
+    }
+    CHECK(empty(*stream, {200'000}).defined());
+    // Of another size: what is cached goes back first.
+    CHECK(empty(*stream, {150'000}).defined());
+    CHECK(simt::device_memory_bytes() > before);
+  }
+  CHECK(simt::device_memory_bytes() == before);
+  CHECK_THROWS_AS(Stream::cuda(7), kernels::DeviceError);
+  CHECK_THROWS_WITH_AS(Stream::cuda(0, {.threads = 0}), doctest::Contains("threads"), Error);
+  simt::set_device({});
+  expect_nothing();
+}
