@@ -131,11 +131,28 @@ TEST_CASE("cuDNN plans: what converts layouts, or leaves the tensor cores idle, 
   const cudnn::Descriptor graph = cudnn::conv_graph(target, ConvPass::forward, odd);
   const auto plan = cudnn::find_plan(target, graph, cudnn::rules_for(odd, false));
   if (plan) CHECK(plan->facts.workspace <= (8 << 20) + 6 * 36 * 9 * 36);
-  cudnn::PlanRules any{
-      .tensor_cores = false, .deterministic = false, .most_workspace = int64_t{1} << 40};
+  cudnn::PlanRules any{.tensor_cores = cudnn::TensorCores::either,
+                       .deterministic = false,
+                       .most_workspace = int64_t{1} << 40};
   CHECK(cudnn::find_plan(target, graph, any).has_value());
   any.most_workspace = -1;
   CHECK(!cudnn::find_plan(target, graph, any).has_value());
+}
+
+TEST_CASE("cuDNN plans: f32 is never rounded to TF32") {
+  const cudnn::Descriptor device = cudnn::device_description(kH200);
+  const cudnn::Target target{.handle = nullptr, .device = &device};
+  int served = 0;
+  for (const Layer& layer : subtype_net(32, 80)) {
+    for (const ConvPass pass : {ConvPass::forward, ConvPass::data, ConvPass::weights}) {
+      const cudnn::Descriptor graph = cudnn::conv_graph(target, pass, layer.shape);
+      const auto plan = cudnn::find_plan(target, graph, cudnn::rules_for(layer.shape, false));
+      if (!plan) continue;  // then the own kernels compute it
+      CHECK(!plan->facts.tensor_cores);
+      ++served;
+    }
+  }
+  MESSAGE(served, " of 12 passes have a plan in f32");
 }
 
 TEST_CASE("cuDNN plans: a graph that cannot be is refused in cuDNN's own words") {

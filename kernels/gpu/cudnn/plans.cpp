@@ -158,7 +158,7 @@ Descriptor conv_graph(const Target& target, ConvPass pass, const ConvShape& s) {
 PlanRules rules_for(const ConvShape& s, bool deterministic) {
   const int64_t size = s.dtype == DType::f32 ? 4 : 2;
   const int64_t weights = s.co * s.kh * s.kw * (s.ci / s.groups) * size;
-  return {.tensor_cores = s.dtype != DType::f32,
+  return {.tensor_cores = s.dtype == DType::f32 ? TensorCores::forbidden : TensorCores::needed,
           .deterministic = deterministic,
           .most_workspace = (int64_t{8} << 20) + 3 * weights};
 }
@@ -169,10 +169,9 @@ std::optional<Plan> find_plan(const Target& target, const Descriptor& graph,
        {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
     for (const Descriptor& config : configurations(target, graph, mode)) {
       PlanFacts facts = facts_of(config);
-      if ((rules.tensor_cores && !facts.tensor_cores) ||
-          (rules.deterministic && !facts.deterministic)) {
-        continue;
-      }
+      const bool right_cores = rules.tensor_cores == TensorCores::either ||
+                               facts.tensor_cores == (rules.tensor_cores == TensorCores::needed);
+      if (!right_cores || (rules.deterministic && !facts.deterministic)) continue;
       std::optional<Descriptor> plan = plan_of(target, config);
       if (!plan) continue;
       facts.workspace = plan->integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE);

@@ -36,12 +36,18 @@ struct Plan {
   PlanFacts facts;
 };
 
+enum class TensorCores : uint8_t {
+  needed,     // 16-bit types are slow without
+  forbidden,  // f32: they would round its factors to TF32's 10 bits
+  either,
+};
+
 struct PlanRules {
-  bool tensor_cores = true;
+  TensorCores tensor_cores = TensorCores::either;
   bool deterministic = false;
   int64_t most_workspace = 0;  // bytes; more betrays a layout conversion
 };
-/// 8 MiB and three times the weights, tensor cores for 16-bit types.
+/// 8 MiB and three times the weights; tensor cores for 16-bit types alone.
 PlanRules rules_for(const ConvShape& shape, bool deterministic);
 
 /// The first plan in the order of the heuristics (A, then B, then fallback) that keeps the rules.
