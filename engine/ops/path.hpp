@@ -32,7 +32,4 @@ inline void check_computable(const char* op, const Tensor& x) {
 /// What sums over a batch are kept in: gradients of weights and biases, losses.
 inline DType sum_type(DType x) { return x == DType::f64 ? DType::f64 : DType::f32; }
 
-/// For an op without a cuda path.
-#define GG_NO_CUDA_PATH(op) GG_CHECK(false, op, ": no cuda path; move the tensor to the cpu")
-
 }  // namespace gliograd

@@ -6,6 +6,7 @@
 #include "kernels/batch_norm_blocks.hpp"
 #include "kernels/gpu/launch.cuh"
 #include "kernels/gpu/pack.cuh"
+#include "kernels/gpu/reduce.cuh"
 
 namespace gliograd::kernels {
 namespace {
@@ -122,11 +123,6 @@ __global__ void __launch_bounds__(kThreads) moments_kernel(const T* x, Cut cut, 
   store_pack(to + static_cast<int64_t>(gridDim.x) * cut.channels, own.m2);
 }
 
-__device__ __forceinline__ double sum_of_warp(double v) {
-  for (int with = 16; with > 0; with /= 2) v += __shfl_xor_sync(~0u, v, with);
-  return v;
-}
-
 constexpr int kWarps = 4;  // of a block that joins partial results: a warp a channel
 
 // Joins the blocks' moments: M2 = sum of m2_b + n_b * (mean_b - mean)^2.
@@ -146,12 +142,12 @@ __global__ void __launch_bounds__(32 * kWarps)
   for (int b = static_cast<int>(threadIdx.x) % 32; b < row_blocks; b += 32) {
     sum += rows_of(b) * means[b * cut.channels];
   }
-  const double mean = sum_of_warp(sum) / m;
+  const double mean = warp_sum(sum) / m;
   for (int b = static_cast<int>(threadIdx.x) % 32; b < row_blocks; b += 32) {
     const double d = means[b * cut.channels] - mean;
     m2 += squares[b * cut.channels] + rows_of(b) * d * d;
   }
-  const double var = sum_of_warp(m2) / m;
+  const double var = warp_sum(m2) / m;
   if (threadIdx.x % 32 != 0) return;
   stats.mean[channel] = static_cast<float>(mean);
   stats.rstd[channel] = static_cast<float>(1 / sqrt(var + static_cast<double>(eps)));
@@ -308,8 +304,8 @@ __global__ void __launch_bounds__(32 * kWarps)
     sum += sums[b * cut.channels];
     dot += dots[b * cut.channels];
   }
-  sum = sum_of_warp(sum);
-  dot = sum_of_warp(dot);
+  sum = warp_sum(sum);
+  dot = warp_sum(dot);
   if (threadIdx.x % 32 != 0) return;
   const double rstd = args.stats.rstd[channel];
   args.dbeta[channel] = static_cast<float>(sum);

@@ -3,6 +3,7 @@
 #include "kernels/conv.hpp"
 #include "kernels/gpu/launch.cuh"
 #include "kernels/gpu/pack.cuh"
+#include "kernels/gpu/reduce.cuh"
 
 namespace gliograd::kernels {
 namespace {
@@ -63,11 +64,6 @@ __global__ void __launch_bounds__(kThreads)
   store_value(dx + at, sum);
 }
 
-__device__ __forceinline__ float sum_of_warp(float v) {
-  for (int with = 16; with > 0; with /= 2) v += __shfl_xor_sync(~0u, v, with);
-  return v;
-}
-
 // A warp a weight; its lanes take the output pixels in turn, and sum runs of them apart.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
@@ -95,7 +91,7 @@ __global__ void __launch_bounds__(kThreads)
       length = 0;
     }
   }
-  sum = sum_of_warp(sum + run);
+  sum = warp_sum(sum + run);
   if (threadIdx.x % 32 == 0) dweights[at] = sum;
 }
 

@@ -1,4 +1,4 @@
-// Sums over the threads of a block, in f64 and in an order that the block's size alone fixes.
+// Sums over the threads of a warp or a block, in an order that its size alone fixes.
 #pragma once
 #include <cuda_runtime_api.h>
 
@@ -6,12 +6,15 @@
 
 namespace gliograd::kernels {
 
-__device__ __forceinline__ double warp_sum(double v) {
+/// The sum over a warp, in every lane; float or double.
+template <class T>
+__device__ __forceinline__ T warp_sum(T v) {
   for (int with = 16; with > 0; with /= 2) v += __shfl_xor_sync(~0u, v, with);
   return v;
 }
 
-/// The sum, in every thread. For one-dimensional blocks of kThreads; all of them must call it.
+/// The sum over a block in f64, in every thread. For one-dimensional blocks of kThreads; all of
+/// them must call it.
 template <int kThreads>
 __device__ __forceinline__ double block_sum(double v) {
   __shared__ double warps[kThreads / 32];
