@@ -23,6 +23,11 @@ struct ConvShape {
     const int64_t weights = co * kh * kw * (ci / groups);
     return 2.0 * static_cast<double>(n * ho * wo) * static_cast<double>(weights);
   }
+  /// Of a pass, whichever it is: each of x, weights and y is read or written once.
+  Cost cost() const {
+    const int64_t values = n * h * w * ci + n * ho * wo * co + co * kh * kw * (ci / groups);
+    return {.bytes = static_cast<double>(values) * (dtype == DType::f32 ? 4 : 2), .ops = ops()};
+  }
 };
 
 enum class ConvPass : int32_t {

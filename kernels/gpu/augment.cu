@@ -367,7 +367,8 @@ void draw_params(Queue queue, const AugmentBatch& batch, const AugmentOptions& o
   constexpr int kBlock = 32;  // draws are long and few: as many multiprocessors as there are
   launch({.name = "draw_augment_params",
           .grid = static_cast<unsigned>((batch.images + kBlock - 1) / kBlock),
-          .block = kBlock},
+          .block = kBlock,
+          .cost = {.bytes = static_cast<double>(batch.images) * sizeof(AugmentParams)}},
          queue, params_kernel, batch, options);
 }
 
@@ -387,14 +388,15 @@ void images(Queue queue, const AugmentBatch& batch) {
     using T = decltype(t);
     const double pixels =
         static_cast<double>(batch.images) * static_cast<double>(input.height * input.width);
-    const Launch shape{
-        .name = "augment_images",
-        .grid = dim3(static_cast<unsigned>((input.height + rows - 1) / rows),
-                     static_cast<unsigned>(batch.images)),
-        .block = kThreads,
-        .shared_bytes = static_cast<size_t>(bytes),
-        .cost = {.bytes = pixels *
-                          (input.channels() + static_cast<double>(batch.channels) * sizeof(T))}};
+    const Launch shape{.name = "augment_images",
+                       .grid = dim3(static_cast<unsigned>((input.height + rows - 1) / rows),
+                                    static_cast<unsigned>(batch.images)),
+                       .block = kThreads,
+                       .shared_bytes = static_cast<size_t>(bytes),
+                       // Bilinear sampling alone: eight operations a value.
+                       .cost = {.bytes = pixels * (input.channels() +
+                                                   static_cast<double>(batch.channels) * sizeof(T)),
+                                .ops = 8 * pixels * input.channels()}};
     launch(shape, queue, images_kernel<T>, batch, rows);
   });
 }
@@ -404,7 +406,8 @@ void labels(Queue queue, const int32_t* table, const int32_t* order, const StepS
   constexpr int kBlock = 128;
   launch({.name = "gather_labels",
           .grid = static_cast<unsigned>((n + kBlock - 1) / kBlock),
-          .block = kBlock},
+          .block = kBlock,
+          .cost = {.bytes = 12.0 * static_cast<double>(n)}},
          queue, labels_kernel, table, order, state, n, to);
 }
 

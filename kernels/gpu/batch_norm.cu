@@ -355,27 +355,30 @@ Cut cut_of(const ChannelBlocks& blocks, const BatchNormShape& shape) {
 }
 
 // A pass that sums: one block for each part of the cut.
-Launch summing(const char* name, const ChannelBlocks& blocks, double bytes) {
+Launch summing(const char* name, const ChannelBlocks& blocks, Cost cost) {
   return {.name = name,
           .grid = dim3(static_cast<unsigned>(blocks.row_blocks),
                        static_cast<unsigned>(blocks.column_blocks)),
           .block = kThreads,
-          .cost = {.bytes = bytes}};
+          .cost = cost};
 }
 // A pass that writes: as many blocks as there are rows for, up to a few waves.
-Launch writing(const char* name, const ChannelBlocks& blocks, int64_t rows, double bytes) {
+Launch writing(const char* name, const ChannelBlocks& blocks, int64_t rows, Cost cost) {
   const int64_t most = 8 * ChannelBlocks::kMostBlocks;
   const int64_t wanted = (rows + blocks.depth - 1) / blocks.depth;
   return {.name = name,
           .grid = dim3(static_cast<unsigned>(wanted < most ? wanted : most),
                        static_cast<unsigned>(blocks.column_blocks)),
           .block = kThreads,
-          .cost = {.bytes = bytes}};
+          .cost = cost};
 }
-Launch joining(const char* name, int64_t channels) {
+// Two partial results of each block of rows for each channel.
+Launch joining(const char* name, const ChannelBlocks& blocks, int64_t channels) {
+  const auto partial = static_cast<double>(2 * blocks.row_blocks * channels);
   return {.name = name,
           .grid = static_cast<unsigned>((channels + kWarps - 1) / kWarps),
-          .block = 32 * kWarps};
+          .block = 32 * kWarps,
+          .cost = {.bytes = partial * sizeof(float), .ops = partial}};
 }
 
 // Calls body(width, type) with values of the two types that a kernel is made for.
@@ -390,9 +393,11 @@ void with_kernel(const ChannelBlocks& blocks, DType dtype, const Body& body) {
   });
 }
 
+// So many passes over a tensor, and operations a value.
 template <class T>
-double bytes_of(const BatchNormShape& shape, int passes) {
-  return static_cast<double>(shape.rows * shape.channels) * sizeof(T) * passes;
+Cost cost_of(const BatchNormShape& shape, int passes, int ops) {
+  const auto values = static_cast<double>(shape.rows * shape.channels);
+  return {.bytes = values * sizeof(T) * passes, .ops = values * ops};
 }
 
 void moments(Queue queue, const BatchNormShape& shape, const void* x, float* scratch, float eps,
@@ -401,18 +406,19 @@ void moments(Queue queue, const BatchNormShape& shape, const void* x, float* scr
   const Cut cut = cut_of(blocks, shape);
   with_kernel(blocks, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
-    launch(summing("batch_norm_moments", blocks, bytes_of<T>(shape, 1)), queue,
+    launch(summing("batch_norm_moments", blocks, cost_of<T>(shape, 1, 4)), queue,
            moments_kernel<decltype(width)::value, T>, static_cast<const T*>(x), cut, scratch);
   });
-  launch(joining("batch_norm_join_moments", shape.channels), queue, join_moments_kernel, scratch,
-         static_cast<int>(blocks.row_blocks), cut, eps, stats, running);
+  launch(joining("batch_norm_join_moments", blocks, shape.channels), queue, join_moments_kernel,
+         scratch, static_cast<int>(blocks.row_blocks), cut, eps, stats, running);
 }
 
 void from_running(Queue queue, int64_t channels, BatchNormRunning running, float eps,
                   BatchNormStats stats) {
   launch({.name = "batch_norm_from_running",
           .grid = static_cast<unsigned>((channels + kThreads - 1) / kThreads),
-          .block = kThreads},
+          .block = kThreads,
+          .cost = {.bytes = 4.0 * sizeof(float) * static_cast<double>(channels)}},
          queue, from_running_kernel, channels, running, eps, stats);
 }
 
@@ -421,11 +427,11 @@ void apply(Queue queue, const BatchNormShape& shape, const void* x, const void* 
   const ChannelBlocks blocks(shape.rows, shape.channels);
   with_kernel(blocks, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
-    launch(
-        writing("batch_norm_apply", blocks, shape.rows, bytes_of<T>(shape, z != nullptr ? 3 : 2)),
-        queue, apply_kernel<decltype(width)::value, T>, static_cast<const T*>(x),
-        static_cast<const T*>(z), cut_of(blocks, shape), stats, gamma, beta, shape.activation,
-        shape.slope, static_cast<T*>(y));
+    const int reads_z = z != nullptr ? 1 : 0;
+    launch(writing("batch_norm_apply", blocks, shape.rows, cost_of<T>(shape, 2 + reads_z, 4)),
+           queue, apply_kernel<decltype(width)::value, T>, static_cast<const T*>(x),
+           static_cast<const T*>(z), cut_of(blocks, shape), stats, gamma, beta, shape.activation,
+           shape.slope, static_cast<T*>(y));
   });
 }
 
@@ -437,17 +443,17 @@ void backward(Queue queue, const BatchNormShape& shape, const BatchNormGradient&
   const int more = (args.y != nullptr ? 1 : 0) + (args.dz != nullptr ? 1 : 0);
   with_kernel(blocks, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
-    launch(summing("batch_norm_sums", blocks, bytes_of<T>(shape, 2 + more)), queue,
+    launch(summing("batch_norm_sums", blocks, cost_of<T>(shape, 2 + more, 6)), queue,
            sums_kernel<decltype(width)::value, T>, cut, args, shape.activation, shape.slope,
            scratch);
   });
-  launch(joining("batch_norm_join_sums", shape.channels), queue, join_sums_kernel, scratch,
+  launch(joining("batch_norm_join_sums", blocks, shape.channels), queue, join_sums_kernel, scratch,
          static_cast<int>(blocks.row_blocks), cut, args, factors);
   if (args.dx == nullptr) return;
   with_kernel(blocks, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     const int reads_y = args.y != nullptr && args.dz == nullptr ? 1 : 0;
-    launch(writing("batch_norm_gradient", blocks, shape.rows, bytes_of<T>(shape, 3 + reads_y)),
+    launch(writing("batch_norm_gradient", blocks, shape.rows, cost_of<T>(shape, 3 + reads_y, 6)),
            queue, gradient_kernel<decltype(width)::value, T>, cut, args, shape.activation,
            shape.slope, factors);
   });

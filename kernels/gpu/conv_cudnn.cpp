@@ -4,6 +4,7 @@
 
 #include "kernels/conv.hpp"
 #include "kernels/gpu/cudnn/plans.hpp"
+#include "kernels/gpu/queue.hpp"
 
 namespace gliograd::kernels {
 namespace {
@@ -13,9 +14,9 @@ using cudnn::Descriptor;
 using cudnn::Plan;
 
 struct Vendor {
-  explicit Vendor(Queue queue) {
+  explicit Vendor(Queue of) : queue(of) {
     check(cudnnCreate(&handle), "handle");
-    check(cudnnSetStream(handle, static_cast<cudaStream_t>(queue.handle)), "stream");
+    check(cudnnSetStream(handle, stream_of(queue)), "stream");
   }
   ~Vendor() { cudnnDestroy(handle); }
   Vendor(const Vendor&) = delete;
@@ -42,6 +43,7 @@ struct Vendor {
     return plans[key] = cudnn::find_plan(target, graph, cudnn::rules_for(shape, deterministic));
   }
 
+  Queue queue;
   cudnnHandle_t handle = nullptr;
   std::map<Key, std::optional<Plan>> plans;
 };
@@ -76,7 +78,10 @@ void run(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool determin
       .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, 3, data)
       .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
   pack.finalize();
+  const std::string name = "cuDNN engine " + std::to_string(plan->facts.engine);
+  LaunchScope scope(own.queue, {name.c_str(), kNoGrid, kNoGrid, 0, shape.cost()});
   check(cudnnBackendExecute(own.handle, plan->plan.raw(), pack.raw()), "convolution");
+  scope.done();
 }
 
 const Provide<make_conv_vendor> provide_make{make};

@@ -124,21 +124,18 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // A launch of one thread an element, or of one warp (`each` threads).
-template <class T>
 Launch shape_of(const char* name, int64_t elements, int each, const ConvShape& g) {
-  const double images = static_cast<double>(g.n * g.h * g.w * g.ci + g.n * g.ho * g.wo * g.co);
-  const double weights = static_cast<double>(g.co * g.kh * g.kw * (g.ci / g.groups));
   return {.name = name,
           .grid = static_cast<unsigned>((elements * each + kThreads - 1) / kThreads),
           .block = kThreads,
-          .cost = {.bytes = (images + weights) * sizeof(T), .ops = g.ops()}};
+          .cost = g.cost()};
 }
 
 void forward(Queue queue, const ConvShape& g, const void* x, const void* weights, const void* bias,
              void* y) {
   with_float_type(g.dtype, [&](auto t) {
     using T = decltype(t);
-    launch(shape_of<T>("conv_direct_forward", g.n * g.ho * g.wo * g.co, 1, g), queue,
+    launch(shape_of("conv_direct_forward", g.n * g.ho * g.wo * g.co, 1, g), queue,
            forward_kernel<T>, g, static_cast<const T*>(x), static_cast<const T*>(weights),
            static_cast<const T*>(bias), static_cast<T*>(y));
   });
@@ -147,7 +144,7 @@ void forward(Queue queue, const ConvShape& g, const void* x, const void* weights
 void data(Queue queue, const ConvShape& g, const void* dy, const void* weights, void* dx) {
   with_float_type(g.dtype, [&](auto t) {
     using T = decltype(t);
-    launch(shape_of<T>("conv_direct_data", g.n * g.h * g.w * g.ci, 1, g), queue, data_kernel<T>, g,
+    launch(shape_of("conv_direct_data", g.n * g.h * g.w * g.ci, 1, g), queue, data_kernel<T>, g,
            static_cast<const T*>(dy), static_cast<const T*>(weights), static_cast<T*>(dx));
   });
 }
@@ -155,19 +152,21 @@ void data(Queue queue, const ConvShape& g, const void* dy, const void* weights, 
 void weights(Queue queue, const ConvShape& g, const void* dy, const void* x, float* dweights) {
   with_float_type(g.dtype, [&](auto t) {
     using T = decltype(t);
-    launch(shape_of<T>("conv_direct_weights", g.co * g.kh * g.kw * (g.ci / g.groups), 32, g), queue,
+    launch(shape_of("conv_direct_weights", g.co * g.kh * g.kw * (g.ci / g.groups), 32, g), queue,
            weights_kernel<T>, g, static_cast<const T*>(dy), static_cast<const T*>(x), dweights);
   });
 }
 
 void sum_of_channels(Queue queue, DType dtype, int64_t rows, int64_t channels, const void* dy,
                      float* dbias) {
+  const auto values = static_cast<double>(rows * channels);
   with_float_type(dtype, [&](auto t) {
     using T = decltype(t);
-    const Launch shape{.name = "sum_channels",
-                       .grid = static_cast<unsigned>((channels + 31) / 32),
-                       .block = kThreads,
-                       .cost = {.bytes = static_cast<double>(rows * channels) * sizeof(T)}};
+    const Launch shape{
+        .name = "sum_channels",
+        .grid = static_cast<unsigned>((channels + 31) / 32),
+        .block = kThreads,
+        .cost = {.bytes = values * sizeof(T) + 4.0 * static_cast<double>(channels), .ops = values}};
     launch(shape, queue, sum_kernel<T>, rows, channels, static_cast<const T*>(dy), dbias);
   });
 }

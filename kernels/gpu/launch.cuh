@@ -1,9 +1,7 @@
-// The one door through which every kernel is launched: it gives the launch a name, and turns what
-// the runtime refuses into an error that names the kernel.
+// The one door through which every kernel is launched: it gives the launch a name, notes what it
+// costs (queue.hpp), and turns what the runtime refuses into an error that names the kernel.
 #pragma once
-#include <cuda_runtime_api.h>
-
-#include "kernels/base.hpp"
+#include "kernels/gpu/queue.hpp"
 
 #ifndef __CUDACC__
 #include <tuple>
@@ -11,13 +9,6 @@
 #endif
 
 namespace gliograd::kernels {
-
-struct Launch {
-  const char* name;
-  dim3 grid, block;
-  size_t shared_bytes = 0;
-  Cost cost = {};  // least bytes and operations of this launch
-};
 
 [[noreturn]] inline void fail_launch(const Launch& shape, const char* why) {
   const auto text = [](dim3 d) {
@@ -34,10 +25,9 @@ struct Launch {
   extern __shared__ __align__(16) unsigned char gg_dynamic_shared[]; \
   type* name = reinterpret_cast<type*>(gg_dynamic_shared)
 
-/// Queues kernel(args...) on the queue's stream. Errors: DeviceError that names the kernel.
 template <class... Parameters, class... Arguments>
-void launch(const Launch& shape, Queue queue, void (*kernel)(Parameters...),
-            const Arguments&... arguments) {
+void start_kernel(const Launch& shape, Queue queue, void (*kernel)(Parameters...),
+                  const Arguments&... arguments) {
   constexpr size_t kWithoutAsking = 48 << 10;
   if (shape.shared_bytes > kWithoutAsking) {
     const cudaError_t status = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
@@ -45,7 +35,7 @@ void launch(const Launch& shape, Queue queue, void (*kernel)(Parameters...),
                                                     static_cast<int>(shape.shared_bytes));
     if (status != cudaSuccess) fail_launch(shape, cudaGetErrorString(status));
   }
-  kernel<<<shape.grid, shape.block, shape.shared_bytes, static_cast<cudaStream_t>(queue.handle)>>>(
+  kernel<<<shape.grid, shape.block, shape.shared_bytes, stream_of(queue)>>>(
       static_cast<Parameters>(arguments)...);
   const cudaError_t status = cudaGetLastError();
   if (status != cudaSuccess) fail_launch(shape, cudaGetErrorString(status));
@@ -67,8 +57,8 @@ struct HostFrame {
   }
 };
 template <class... Parameters, class... Arguments>
-void launch(const Launch& shape, Queue queue, void (*kernel)(Parameters...),
-            const Arguments&... arguments) {
+void start_kernel(const Launch& shape, Queue queue, void (*kernel)(Parameters...),
+                  const Arguments&... arguments) {
   static_assert((std::is_trivially_copyable_v<Parameters> && ...),
                 "a kernel's parameters are copied as bytes");
   const HostFrame<Parameters...> frame{kernel, {static_cast<Parameters>(arguments)...}};
@@ -76,5 +66,14 @@ void launch(const Launch& shape, Queue queue, void (*kernel)(Parameters...),
 }
 
 #endif
+
+/// Queues kernel(args...) on the queue's stream. Errors: DeviceError that names the kernel.
+template <class... Parameters, class... Arguments>
+void launch(const Launch& shape, Queue queue, void (*kernel)(Parameters...),
+            const Arguments&... arguments) {
+  LaunchScope scope(queue, shape);
+  start_kernel(shape, queue, kernel, arguments...);
+  scope.done();
+}
 
 }  // namespace gliograd::kernels

@@ -1,20 +1,29 @@
 #include "kernels/runtime.hpp"
 
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 #include "kernels/gpu/check.hpp"
+#include "kernels/gpu/queue.hpp"
 
 namespace gliograd::kernels {
 namespace {
 
-cudaStream_t stream_of(Queue queue) { return static_cast<cudaStream_t>(queue.handle); }
 cudaEvent_t event_of(Event event) { return static_cast<cudaEvent_t>(event.handle); }
 
 // A graph that can be launched, and how many nodes it has.
 struct CapturedGraph {
   cudaGraphExec_t executable = nullptr;
   int64_t nodes = 0;
+  std::string name;
 };
+
+// GLIOGRAD_TRACE=1 prints each launch as it runs.
+bool is_traced() {
+  const char* asked = std::getenv("GLIOGRAD_TRACE");
+  return asked != nullptr && *asked != '\0' && std::string(asked) != "0";
+}
 
 int count_devices() {
   int count = 0;
@@ -41,9 +50,18 @@ Queue new_queue(int device) {
   cudaStream_t stream = nullptr;
   GG_CUDA(cudaSetDevice(device));
   GG_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-  return {stream};
+  if (is_traced()) {
+    std::fprintf(stderr,
+                 "GLIOGRAD_TRACE: each launch is waited for; times of the whole are of no "
+                 "use now\n");
+  }
+  return {new QueueState(stream, is_traced())};
 }
-void delete_queue(Queue queue) { GG_CUDA(cudaStreamDestroy(stream_of(queue))); }
+void delete_queue(Queue queue) {
+  const cudaStream_t stream = stream_of(queue);
+  delete state_of(queue);  // first: its events lie on the stream
+  GG_CUDA(cudaStreamDestroy(stream));
+}
 void wait(Queue queue) { GG_CUDA(cudaStreamSynchronize(stream_of(queue))); }
 
 void* take(int device, int64_t bytes) {
@@ -72,10 +90,19 @@ void copy(Queue queue, void* to, const void* from, int64_t bytes, CopyKind kind)
   const cudaMemcpyKind direction = kind == CopyKind::to_device ? cudaMemcpyHostToDevice
                                    : kind == CopyKind::to_host ? cudaMemcpyDeviceToHost
                                                                : cudaMemcpyDeviceToDevice;
+  const char* name = kind == CopyKind::to_device ? "copy to device"
+                     : kind == CopyKind::to_host ? "copy to host"
+                                                 : "copy on device";
+  const auto n = static_cast<double>(bytes);
+  LaunchScope scope(
+      queue, {name, kNoGrid, kNoGrid, 0, {.bytes = kind == CopyKind::on_device ? 2 * n : n}});
   GG_CUDA(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), direction, stream_of(queue)));
+  scope.done();
 }
 void zero(Queue queue, void* memory, int64_t bytes) {
+  LaunchScope scope(queue, {"fill", kNoGrid, kNoGrid, 0, {.bytes = static_cast<double>(bytes)}});
   GG_CUDA(cudaMemsetAsync(memory, 0, static_cast<size_t>(bytes), stream_of(queue)));
+  scope.done();
 }
 
 Event new_event(bool timed) {
@@ -111,6 +138,7 @@ Graph stop_capture(Queue queue) {
   cudaGraphDestroy(graph);
   GG_CUDA(status);
   captured->nodes = static_cast<int64_t>(nodes);
+  captured->name = "graph of " + std::to_string(nodes);
   return {captured.release()};
 }
 void forget_capture(Queue queue) {
@@ -126,7 +154,9 @@ bool captures(Queue queue) {
 }
 void run_graph(Graph graph, Queue queue) {
   const auto* captured = static_cast<const CapturedGraph*>(graph.handle);
+  LaunchScope scope(queue, {captured->name.c_str(), kNoGrid, kNoGrid});
   GG_CUDA(cudaGraphLaunch(captured->executable, stream_of(queue)));
+  scope.done();
 }
 int64_t count_nodes(Graph graph) { return static_cast<const CapturedGraph*>(graph.handle)->nodes; }
 void delete_graph(Graph graph) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/conv.hpp"
+#include "kernels/gpu/queue.hpp"
 #include "kernels/half.hpp"
 #include "tests/simt/runtime.hpp"
 #include "tests/simt/simt.hpp"
@@ -92,8 +93,11 @@ void compute(ConvPass pass, const ConvShape& s, const void* first, const void* s
 
 void run(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool, const void* first,
          const void* second, void* result, void* workspace) {
-  simt::queue_work(static_cast<Vendor*>(vendor.handle)->queue.handle,
+  const Queue queue = static_cast<Vendor*>(vendor.handle)->queue;
+  LaunchScope scope(queue, {"cuDNN, emulated", kNoGrid, kNoGrid, 0, shape.cost()});
+  simt::queue_work(stream_of(queue),
                    [=] { compute(pass, shape, first, second, result, workspace); });
+  scope.done();
 }
 
 const Provide<make_conv_vendor> provide_make{make};

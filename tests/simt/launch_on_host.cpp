@@ -22,7 +22,7 @@ void launch_on_host(const Launch& launch, Queue queue, void (*call)(const void* 
   const size_t words = (frame_bytes + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t);
   const auto kept = std::make_shared<std::vector<std::max_align_t>>(words);
   std::memcpy(kept->data(), frame, frame_bytes);
-  simt::queue_work(queue.handle, [=] { simt::run(shape, {call, kept->data(), frame_bytes}); });
+  simt::queue_work(stream_of(queue), [=] { simt::run(shape, {call, kept->data(), frame_bytes}); });
 }
 
 }  // namespace gliograd::kernels

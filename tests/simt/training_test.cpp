@@ -5,6 +5,7 @@
 #include "engine/ops/softmax_cross_entropy.hpp"
 #include "engine/optim/optimizer.hpp"
 #include "engine/tensor/cast.hpp"
+#include "kernels/launch_record.hpp"
 #include "kernels/step.hpp"
 #include "models/subtype_net.hpp"
 #include "tests/simt/op_cases.hpp"
@@ -250,5 +251,72 @@ TEST_CASE("GPU training: out of memory in the middle is a clear error, and train
   fold.step();
   CHECK(std::isfinite(stream->read_state().loss_sum));
   CHECK(stream->read_state().step == 1);
+  expect_nothing();
+}
+
+TEST_CASE("GPU training: the record of a step names its launches in order, with costs and times") {
+  simt::set_device({.order = simt::Order::any, .seed = fresh_seed()});
+  const Toy toy(kSlices, 40, 40, 3, 17);
+  const auto stream = gpu_stream(), other = gpu_stream();
+  Fold fold(*stream, DType::f32, toy), beside(*other, DType::f32, toy);
+  fold.step();  // the first one converts and makes what stays
+  kernels::record_launches(stream->queue(), true);
+  fold.step();
+  beside.step();  // on a queue of its own, of which nothing is recorded
+  const std::vector<kernels::RecordedLaunch> launches = kernels::take_launches(stream->queue());
+  CHECK(kernels::take_launches(other->queue()).empty());
+  CHECK(launches.size() == 75);
+  std::vector<std::string> names;
+  double end = 0;
+  for (const kernels::RecordedLaunch& launch : launches) {
+    INFO(launch.name);
+    names.push_back(launch.name);
+    CHECK(launch.cost.bytes > 0);
+    CHECK(launch.ms >= 0);
+    CHECK(launch.begin_ms >= end - 1e-3);  // floats of milliseconds
+    end = launch.begin_ms + launch.ms;
+    CHECK((launch.grid[0] > 0) == (launch.name != "cuDNN, emulated"));
+  }
+  std::vector<std::string> wanted = {"draw_augment_params", "augment_images", "gather_labels",
+                                     "copy_channels"};  // the first weights, to 8 channels
+  const auto add = [&](std::initializer_list<const char*> more) {
+    wanted.insert(wanted.end(), more.begin(), more.end());
+  };
+  for (int stage = 0; stage < 4; ++stage) {
+    add({"cuDNN, emulated", "batch_norm_moments", "batch_norm_join_moments", "batch_norm_apply",
+         "max_pool"});
+  }
+  add({"global_average_pool", "conv_direct_forward", "softmax_cross_entropy", "loss_scale",
+       "softmax_cross_entropy_gradient", "conv_direct_data", "conv_direct_weights", "sum_channels",
+       "global_average_pool_gradient"});
+  for (int stage = 4; stage > 0; --stage) {
+    add({"max_pool_gradient", "batch_norm_sums", "batch_norm_join_sums", "batch_norm_gradient",
+         "cuDNN, emulated"});
+    add({stage > 1 ? "cuDNN, emulated" : "copy_channels"});  // of the images no gradient
+  }
+  wanted.insert(wanted.end(), 14, "convert");  // a parameter each
+  add({"optimizer_squares", "optimizer_decide", "optimizer_update", "end_batch"});
+  CHECK(names == wanted);
+  // The first layer: 4 x 32 x 32 pixels of 8 channels in, 8 out, and the weights.
+  CHECK(launches[4].cost.bytes == 4 * (4 * 32 * 32 * 16 + 8 * 9 * 8));
+  CHECK(launches[4].cost.ops == 2.0 * 4 * 32 * 32 * 8 * 9 * 8);
+
+  // Taken, it begins anew; captured, it has no times; ended, it is empty.
+  CHECK(kernels::take_launches(stream->queue()).empty());
+  CapturedWork work(*stream);
+  work.run([&] { fold.step(); });
+  work.run([&] { fold.step(); });
+  kernels::take_launches(stream->queue());
+  work.capture([&] { fold.step(); });
+  work.replay();
+  const auto captured = kernels::take_launches(stream->queue());
+  REQUIRE(captured.size() == 76);
+  CHECK(captured[0].name == "draw_augment_params");
+  CHECK(captured[0].ms < 0);
+  CHECK(captured[75].name == "graph of 75");
+  CHECK(captured[75].ms >= 0);
+  kernels::record_launches(stream->queue(), false);
+  fold.step();
+  CHECK(kernels::take_launches(stream->queue()).empty());
   expect_nothing();
 }
