@@ -1,5 +1,6 @@
 #include "engine/autograd/tape.hpp"
 
+#include "engine/autograd/op_range.hpp"
 #include "engine/core/error.hpp"
 #include "engine/tensor/cast.hpp"
 #include "engine/tensor/layout.hpp"
@@ -16,8 +17,10 @@ Parameter::Parameter(std::string name_, Tensor master_)
 Tensor Parameter::on(Tape& tape) {
   const Tensor& x = master.dtype == tape.compute()
                         ? master
-                        : cached(std::string("cast:") + name_of(tape.compute()),
-                                 [&] { return cast(master, tape.compute()); });
+                        : cached(std::string("cast:") + name_of(tape.compute()), [&] {
+                            const OpRange range(tape.stream(), "cast weights");
+                            return cast(master, tape.compute());
+                          });
   return tape.watch(*this, x);
 }
 
@@ -80,8 +83,18 @@ Tensor Tape::record_node(Tensor y, const std::vector<Tensor>& inputs, std::uniqu
   record.node = std::move(node);
   y.variable = record.output = new_variable();
   y.parameter = nullptr;
+  if (observer_ != nullptr) observer_->recorded(*record.node, y, inputs);
   records_.push_back(std::move(record));
   return y;
+}
+
+std::vector<Tensor> Tape::run_backward(Record& record, BackwardContext& context, const Tensor& dy) {
+  const OpRange range(*stream_, record.node->name());
+  const auto at = static_cast<size_t>(&record - records_.data());
+  if (observer_ != nullptr) observer_->backward_begins(at);
+  std::vector<Tensor> gradients = record.node->backward(context, dy);
+  if (observer_ != nullptr) observer_->backward_ends(at, dy, gradients);
+  return gradients;
 }
 
 void Tape::backward(const Tensor& loss) {
@@ -110,12 +123,13 @@ void Tape::backward(const Tensor& y, const Tensor& dy) {
   const int threads = stream_->threads();
   gradients_[y.variable] = dy.detached();
   BackwardContext context{*stream_, {}};
+  const OpRange range(*stream_, "backward");
   for (auto record = records_.rbegin(); record != records_.rend(); ++record) {
     const Tensor gradient = std::exchange(gradients_[record->output], Tensor{});
     if (gradient.defined()) {
       context.needs.clear();
       for (const uint32_t input : record->inputs) context.needs.push_back(input != 0);
-      std::vector<Tensor> inputs = record->node->backward(context, gradient);
+      std::vector<Tensor> inputs = run_backward(*record, context, gradient);
       GG_CHECK(inputs.size() == record->inputs.size(), record->node->name(), ": backward returned ",
                inputs.size(), " gradients for ", record->inputs.size(), " inputs");
       for (size_t i = 0; i < inputs.size(); ++i) {
@@ -130,12 +144,14 @@ void Tape::backward(const Tensor& y, const Tensor& dy) {
             copy_into(copy, sum, threads);
             sum = std::move(copy);
           }
+          const OpRange adding(*stream_, "add gradients");
           add_into(sum, to_layout(inputs[i], sum.layout), threads);
         }
       }
     }
     record->node.reset();
   }
+  const OpRange handing(*stream_, "hand gradients over");
   for (size_t v = 1; v < parameters_.size(); ++v) {
     if (parameters_[v] == nullptr || !gradients_[v].defined()) continue;
     Parameter& parameter = *parameters_[v];

@@ -23,6 +23,14 @@ struct BackwardContext {
   std::vector<bool> needs;
 };
 
+/// What a profile shows of an op on the CPU. (On a GPU the launches themselves say it.)
+struct OpFacts {
+  double forward_ops = 0, backward_ops = 0;             // operations of the formula
+  std::string forward_by = "own", backward_by = "own";  // whose code computes it
+};
+
+class TapeObserver;
+
 /// One recorded op. Subclasses are named classes; their members are the tensors they keep.
 class Node {
  public:
@@ -31,6 +39,11 @@ class Node {
   virtual const char* name() const = 0;
   /// Bytes of the tensors kept for the backward pass.
   virtual int64_t saved_bytes() const = 0;
+  /// needs: as in BackwardContext.
+  virtual OpFacts facts(Stream&, const std::vector<bool>& needs) const {
+    (void)needs;
+    return {};
+  }
   /// Fresh gradients, one for each input in the order given to record(). dy has y's shape and type.
   virtual std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy) = 0;
 };
@@ -48,6 +61,9 @@ class Tape {
   kernels::Queue queue() const { return stream_->queue(); }
   DType compute() const { return compute_; }
   bool recording() const { return recording_; }
+  /// Tells `observer` of all that follows; it must outlive the tape.
+  void observe(TapeObserver& observer) { observer_ = &observer; }
+  TapeObserver* observer() const { return observer_; }
 
   /// A handle of x whose gradient can be asked for after backward().
   Tensor watch(const Tensor& x);
@@ -83,11 +99,13 @@ class Tape {
     std::vector<uint32_t> inputs;  // variables; 0 where no gradient is needed
     uint32_t output = 0;
   };
+  std::vector<Tensor> run_backward(Record& record, BackwardContext& context, const Tensor& dy);
 
   Stream* stream_;
   DType compute_;
   bool recording_;
   bool used_ = false;
+  TapeObserver* observer_ = nullptr;
   std::vector<Record> records_;
   std::vector<Tensor> gradients_;       // by variable
   std::vector<Parameter*> parameters_;  // by variable; null where it is not a parameter

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/autograd/op_range.hpp"
 #include "kernels/augment.hpp"
 
 namespace gliograd {
@@ -83,6 +84,7 @@ DeviceSet::DeviceSet(Stream& stream, const ResidentSet& host) : set_(host) {
 SampleBatch augment_next(Stream& stream, const ResidentSet& set, const InputSpec& input,
                          const Tensor& order, const AugmentOptions& options,
                          const NextBatch& next) {
+  const OpRange range(stream, "augment");
   check_input("augment_next", set, input, next.with_masks);
   check_augment_options(options, input);
   GG_CHECK(stream.device() == Device::cuda, "augment_next: the stream must be a GPU's");
@@ -104,6 +106,7 @@ SampleBatch augment_next(Stream& stream, const ResidentSet& set, const InputSpec
 }
 
 Tensor labels_next(Stream& stream, const Tensor& table, const Tensor& order, int64_t images) {
+  const OpRange range(stream, "labels");
   Tensor labels = empty(stream, {images}, DType::i32);
   kernels::gather_labels(stream.queue(), integers("the table of labels", table),
                          integers("the order", order), stream.state(), images,

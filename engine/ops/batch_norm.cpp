@@ -11,6 +11,7 @@
 #include <cmath>
 #include <utility>
 
+#include "engine/autograd/op_range.hpp"
 #include "engine/core/parallel.hpp"
 #include "engine/ops/batch_norm_cuda.hpp"
 #include "engine/ops/batch_norm_panels.hpp"
@@ -180,6 +181,10 @@ class BatchNormNode final : public Node {
   int64_t saved_bytes() const override {
     return x_.bytes() + 4 * gamma_.bytes() + (y_.defined() ? y_.bytes() : 0);
   }
+  OpFacts facts(Stream&, const std::vector<bool>&) const override {
+    const auto values = static_cast<double>(x_.size());  // moments, then scale and shift
+    return {.forward_ops = (train_ ? 8 : 4) * values, .backward_ops = 12 * values};
+  }
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy) override {
     Tensor dx, dgamma = empty_like(gamma_), dbeta = empty_like(beta_), dz;
@@ -344,6 +349,7 @@ void take_running(const RunningStats& running, double eps, Saved& saved) {
 
 Tensor batch_norm(Tape& tape, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                   RunningStats& running, const BatchNormOptions& options) {
+  const OpRange range(tape, "batch_norm");
   check_computable("batch_norm", x);
   GG_CHECK(x.rank() == 4, "batch_norm: x must be [N, H, W, C]; got ", x.shape);
   const bool train = options.mode == Mode::train;

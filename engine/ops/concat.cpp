@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/autograd/op_range.hpp"
 #include "engine/core/parallel.hpp"
 #include "engine/ops/case.hpp"
 #include "engine/ops/path.hpp"
@@ -96,6 +97,7 @@ class ConcatNode final : public Node {
 }  // namespace
 
 Tensor concat(Tape& tape, const std::vector<Tensor>& tensors) {
+  const OpRange range(tape, "concat");
   GG_CHECK(!tensors.empty() && tensors[0].rank() >= 1,
            "concat: needs at least one tensor, each with an axis");
   const Tensor& head = tensors[0];

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/autograd/op_range.hpp"
 #include "engine/ops/case.hpp"
 #include "engine/ops/conv_paths.hpp"
 #include "engine/ops/path.hpp"
@@ -134,6 +135,18 @@ class ConvNode final : public Node {
         bias_(bias) {}
   const char* name() const override { return "conv"; }
   int64_t saved_bytes() const override { return x_.bytes() + weight_.bytes(); }
+  OpFacts facts(Stream& stream, const std::vector<bool>& needs) const override {
+    OpFacts facts{.forward_ops = g_.ops(), .backward_ops = g_.ops() * (needs[0] + needs[1])};
+    if (path_of(x_) != Path::cpu) return facts;
+    using conv_paths::Pass;
+    facts.forward_by = computed_by(stream, choice_.forward, Pass::forward);
+    facts.backward_by = computed_by(stream, choice_.weights, Pass::weights);
+    if (needs[0]) {
+      const std::string data = computed_by(stream, choice_.data, Pass::data);
+      if (data != facts.backward_by) facts.backward_by = data + "; " + facts.backward_by;
+    }
+    return facts;
+  }
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy) override {
     Stream& stream = context.stream;
@@ -163,6 +176,13 @@ class ConvNode final : public Node {
     }
   }
 
+  std::string computed_by(Stream& stream, conv_paths::Algorithm algorithm,
+                          conv_paths::Pass pass) const {
+    if (algorithm == conv_paths::Algorithm::own) return "own";
+    const std::string name = conv_paths::onednn_implementation(stream, g_, algorithm, pass);
+    return name.empty() || name.rfind("ref", 0) == 0 ? "own" : "oneDNN " + name;
+  }
+
   Geometry g_;
   Choice choice_;
   Tensor x_;
@@ -177,6 +197,7 @@ class ConvNode final : public Node {
 
 Tensor conv(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bias,
             const ConvOptions& options) {
+  const OpRange range(tape, "conv");
   const Geometry g = conv_paths::geometry_of(x, weight, bias, options);
   Stream& stream = tape.stream();
   const bool on_cpu = path_of(x) == Path::cpu;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "engine/autograd/op_range.hpp"
 #include "engine/core/parallel.hpp"
 #include "engine/ops/case.hpp"
 #include "engine/ops/path.hpp"
@@ -82,6 +83,10 @@ class DropoutNode final : public Node {
   DropoutNode(Tensor kept, double p) : kept_(std::move(kept)), p_(p) {}
   const char* name() const override { return "dropout"; }
   int64_t saved_bytes() const override { return kept_.bytes(); }
+  OpFacts facts(Stream&, const std::vector<bool>&) const override {
+    const auto values = static_cast<double>(kept_.size());
+    return {.forward_ops = values, .backward_ops = values};
+  }
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy_any) override {
     const Tensor dy = to_layout(dy_any, Layout::nhwc);
@@ -119,6 +124,7 @@ class DropoutNode final : public Node {
 }  // namespace
 
 Tensor dropout(Tape& tape, const Tensor& any, const DropoutOptions& options) {
+  const OpRange range(tape, "dropout");
   const double p = options.probability;
   GG_CHECK(p >= 0 && p < 1, "dropout: probability must be at least 0 and below 1; got ", p);
   GG_CHECK(options.layer < 1u << 16, "dropout: layer must be below 65536; got ", options.layer);

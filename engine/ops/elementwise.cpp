@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "engine/autograd/op_range.hpp"
 #include "engine/core/parallel.hpp"
 #include "engine/core/simd.hpp"
 #include "engine/ops/case.hpp"
@@ -73,6 +74,10 @@ class ElementwiseNode final : public Node {
       : row_(row), name_(name), y_(std::move(y)), parameter_(parameter) {}
   const char* name() const override { return name_; }
   int64_t saved_bytes() const override { return y_.bytes(); }
+  OpFacts facts(Stream&, const std::vector<bool>&) const override {
+    const auto values = static_cast<double>(y_.size());
+    return {.forward_ops = values, .backward_ops = values};
+  }
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy_any) override {
     const bool own = may_overwrite(dy_any, y_.layout);
@@ -108,6 +113,7 @@ class ElementwiseNode final : public Node {
 template <class Row>
 Tensor elementwise(Tape& tape, const Tensor& any, double parameter = 0) {
   constexpr int kRow = row_of<Row>();
+  const OpRange range(tape, Row::kName);
   check_computable(Row::kName, any);
   const Tensor x = keeps_padding(kRow) ? any : to_layout(any, Layout::nhwc);
   Tensor y = empty_like(x);
@@ -153,6 +159,7 @@ Tensor leaky_relu(Tape& tape, const Tensor& x, double slope) {
 Tensor sigmoid(Tape& tape, const Tensor& x) { return elementwise<Sigmoid>(tape, x); }
 
 Tensor add(Tape& tape, const Tensor& a, const Tensor& b_any) {
+  const OpRange range(tape, "add");
   check_computable("add", a);
   GG_CHECK(b_any.defined() && a.shape == b_any.shape && a.dtype == b_any.dtype,
            "add: both must have one shape and type; got ", a.dtype, ' ', a.shape, " and ",

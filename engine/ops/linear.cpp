@@ -1,6 +1,7 @@
 // Linear layer: f64 reference, CPU, backward node, entry, cases.
 #include "engine/ops/linear.hpp"
 
+#include "engine/autograd/op_range.hpp"
 #include "engine/core/parallel.hpp"
 #include "engine/core/simd.hpp"
 #include "engine/ops/case.hpp"
@@ -163,6 +164,10 @@ class LinearNode final : public Node {
       : x_(std::move(x)), weight_(std::move(weight)), bias_(bias) {}
   const char* name() const override { return "linear"; }
   int64_t saved_bytes() const override { return x_.bytes() + weight_.bytes(); }
+  OpFacts facts(Stream&, const std::vector<bool>& needs) const override {
+    const double ops = 2.0 * static_cast<double>(x_.dim(0) * weight_.size());
+    return {.forward_ops = ops, .backward_ops = ops * (needs[0] + needs[1])};
+  }
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy) override {
     Tensor dx, dw, db;
@@ -189,6 +194,7 @@ class LinearNode final : public Node {
 // ---- Entry ------------------------------------------------------------------------------------
 
 Tensor linear(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const OpRange range(tape, "linear");
   GG_CHECK(x.defined() && x.rank() == 2, "linear: x must be [N, in]; got ", x.shape);
   GG_CHECK(weight.defined() && weight.rank() == 2, "linear: weight must be [out, in]; got ",
            weight.shape);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/autograd/op_range.hpp"
 #include "engine/ops/case.hpp"
 #include "engine/ops/path.hpp"
 #include "engine/tensor/layout.hpp"
@@ -47,6 +48,7 @@ class PadChannelsNode final : public Node {
 }  // namespace
 
 Tensor pad_channels(Tape& tape, const Tensor& any, int64_t channels) {
+  const OpRange range(tape, "pad_channels");
   check_computable("pad_channels", any);
   GG_CHECK(any.rank() >= 1 && any.size() > 0 && any.dim(-1) <= channels,
            "pad_channels: x must have ", "1 to ", channels,

@@ -1,6 +1,7 @@
 // Average pooling and global average pooling: reference, CPU, backward node, entry, case of each.
 #include <utility>
 
+#include "engine/autograd/op_range.hpp"
 #include "engine/core/parallel.hpp"
 #include "engine/core/simd.hpp"
 #include "engine/ops/case.hpp"
@@ -103,6 +104,10 @@ class AveragePoolNode final : public Node {
       : g_(g), layout_(layout), count_padding_(count_padding) {}
   const char* name() const override { return "average_pool"; }
   int64_t saved_bytes() const override { return 0; }
+  OpFacts facts(Stream&, const std::vector<bool>&) const override {
+    const double taps = static_cast<double>(g_.n * g_.ho * g_.wo * g_.c * g_.kernel * g_.kernel);
+    return {.forward_ops = taps, .backward_ops = taps};
+  }
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy_any) override {
     const Tensor dy = to_layout(dy_any, layout_);
@@ -139,6 +144,7 @@ class AveragePoolNode final : public Node {
 }  // namespace
 
 Tensor average_pool(Tape& tape, const Tensor& x, const AveragePoolOptions& options) {
+  const OpRange range(tape, "average_pool");
   check_computable("average_pool", x);
   const PoolGeometry g =
       pool_geometry("average_pool", x, options.kernel, options.stride, options.pad);
@@ -226,6 +232,10 @@ class GlobalAveragePoolNode final : public Node {
   explicit GlobalAveragePoolNode(const Tensor& x) : shape_(x.shape), layout_(x.layout) {}
   const char* name() const override { return "global_average_pool"; }
   int64_t saved_bytes() const override { return 0; }
+  OpFacts facts(Stream&, const std::vector<bool>&) const override {
+    const auto values = static_cast<double>(shape_.size());
+    return {.forward_ops = values, .backward_ops = values};
+  }
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy) override {
     const int64_t c = shape_[3], pixels = shape_[1] * shape_[2];
@@ -262,6 +272,7 @@ class GlobalAveragePoolNode final : public Node {
 }  // namespace
 
 Tensor global_average_pool(Tape& tape, const Tensor& x) {
+  const OpRange range(tape, "global_average_pool");
   check_computable("global_average_pool", x);
   GG_CHECK(x.rank() == 4 && x.size() > 0,
            "global_average_pool: x must be [N, H, W, C] and not empty; got ", x.shape);

@@ -3,6 +3,7 @@
 #include <limits>
 #include <utility>
 
+#include "engine/autograd/op_range.hpp"
 #include "engine/core/parallel.hpp"
 #include "engine/core/simd.hpp"
 #include "engine/ops/case.hpp"
@@ -181,6 +182,11 @@ class MaxPoolNode final : public Node {
       : g_(g), layout_(x.layout), tap_(std::move(tap)), tiled_(tiled) {}
   const char* name() const override { return "max_pool"; }
   int64_t saved_bytes() const override { return tap_.bytes(); }
+  OpFacts facts(Stream&, const std::vector<bool>&) const override {
+    const auto windows = static_cast<double>(tap_.size());
+    return {.forward_ops = windows * static_cast<double>(g_.kernel * g_.kernel),
+            .backward_ops = windows};
+  }
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy_any) override {
     const Tensor dy = to_layout(dy_any, layout_);
@@ -223,6 +229,7 @@ class MaxPoolNode final : public Node {
 // ---- entry ------------------------------------------------------------------------------------
 
 Tensor max_pool(Tape& tape, const Tensor& x, const PoolOptions& options) {
+  const OpRange range(tape, "max_pool");
   check_computable("max_pool", x);
   const PoolGeometry g = pool_geometry("max_pool", x, options.kernel, options.stride, options.pad);
   Tensor y = empty_image_like(x, pooled_shape(g), x.dtype);

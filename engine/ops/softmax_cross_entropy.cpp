@@ -12,6 +12,7 @@
 #include <cmath>
 #include <utility>
 
+#include "engine/autograd/op_range.hpp"
 #include "engine/core/parallel.hpp"
 #include "engine/ops/case.hpp"
 #include "engine/ops/path.hpp"
@@ -60,6 +61,10 @@ class SoftmaxNode final : public Node {
   explicit SoftmaxNode(Tensor kept) : kept_(std::move(kept)) {}
   const char* name() const override { return "softmax"; }
   int64_t saved_bytes() const override { return kept_.bytes(); }
+  OpFacts facts(Stream&, const std::vector<bool>&) const override {
+    const auto values = static_cast<double>(kept_.size());
+    return {.forward_ops = 8 * values, .backward_ops = 4 * values};
+  }
 
   // dx = y * (dy - sum over the row of dy * y)
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy_any) override {
@@ -175,6 +180,10 @@ class SoftmaxCrossEntropyNode final : public Node {
         denominator_(denominator) {}
   const char* name() const override { return "softmax_cross_entropy"; }
   int64_t saved_bytes() const override { return q_.bytes() + labels_.bytes(); }
+  OpFacts facts(Stream&, const std::vector<bool>&) const override {
+    const auto values = static_cast<double>(q_.size());
+    return {.forward_ops = 8 * values, .backward_ops = 8 * values};
+  }
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy) override {
     Tensor dx = empty_like(q_);
@@ -288,6 +297,7 @@ void check_weights(const char* name, const Tensor& weights, const Shape& shape, 
 // ---- entries ----------------------------------------------------------------------------------
 
 Tensor softmax(Tape& tape, const Tensor& any) {
+  const OpRange range(tape, "softmax");
   check_computable("softmax", any);
   GG_CHECK(any.rank() >= 1 && any.size() > 0, "softmax: x must be [..., K] and not empty; got ",
            any.shape);
@@ -313,6 +323,7 @@ Tensor softmax(Tape& tape, const Tensor& any) {
 
 Tensor softmax_cross_entropy(Tape& tape, const Tensor& any, const Tensor& labels,
                              const SoftmaxCrossEntropyOptions& options) {
+  const OpRange range(tape, "softmax_cross_entropy");
   check_computable("softmax_cross_entropy", any);
   GG_CHECK(any.rank() >= 1 && any.size() > 0,
            "softmax_cross_entropy: x must be [..., K] and not empty; got ", any.shape);

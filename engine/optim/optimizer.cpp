@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "engine/autograd/op_range.hpp"
 #include "engine/core/parallel.hpp"
 #include "engine/ops/path.hpp"
 #include "engine/optim/optimizer_cuda.hpp"
@@ -170,6 +171,7 @@ void Optimizer::step_on_device() {
 }
 
 void Optimizer::step() {
+  const OpRange range(*stream_, "optimizer");
   GG_CHECK(!swapped_, "optimizer: the averages are swapped in; call swap_out_ema() first");
   if (device_ != nullptr) {
     step_on_device();

@@ -297,6 +297,12 @@ TEST_CASE("GPU training: the record of a step names its launches in order, with 
   wanted.insert(wanted.end(), 14, "convert");  // a parameter each
   add({"optimizer_squares", "optimizer_decide", "optimizer_update", "end_batch"});
   CHECK(names == wanted);
+  CHECK(launches[1].range == "augment");
+  CHECK(launches[4].range == "conv");
+  CHECK(launches[7].range == "batch_norm");
+  CHECK(launches[28].range == "backward/softmax_cross_entropy");
+  CHECK(launches[70].range == "backward/hand gradients over");
+  CHECK(launches[73].range == "optimizer");
   // The first layer: 4 x 32 x 32 pixels of 8 channels in, 8 out, and the weights.
   CHECK(launches[4].cost.bytes == 4 * (4 * 32 * 32 * 16 + 8 * 9 * 8));
   CHECK(launches[4].cost.ops == 2.0 * 4 * 32 * 32 * 8 * 9 * 8);
