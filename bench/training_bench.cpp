@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "apps/study/trainer.hpp"
-#include "bench/noise_set.hpp"
+#include "data/noise_set.hpp"
 #include "data/sampler.hpp"
 #include "engine/core/error.hpp"
 #include "engine/device/machine.hpp"
@@ -129,7 +129,7 @@ Times timed(const Work& work) {
 
 // Epochs of a Trainer, as in a fold of crossval.
 std::vector<Times> with_data(const Options& o, Stream& stream) {
-  const data::Dataset set = bench::noise_set(static_cast<int64_t>(o.steps) * o.batch, 16, o.size);
+  const data::Dataset set = data::noise_set(static_cast<int64_t>(o.steps) * o.batch, 16, o.size);
   std::vector<int32_t> patients, labels;
   for (int32_t p = 0; p < set.patient_count(); ++p) {
     patients.push_back(p);

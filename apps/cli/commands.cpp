@@ -33,6 +33,7 @@ void add_commands(CLI::App& app) {
   add_baselines(app);
   add_report(app);
   add_doctor(app);
+  add_profile(app);
   add_config_everywhere(app);
   add_decode_worker(app);
   // Last: a command that is added later would inherit it.

@@ -18,6 +18,7 @@ void add_report(CLI::App& app);
 void add_stats(CLI::App& app);
 void add_baselines(CLI::App& app);
 void add_doctor(CLI::App& app);
+void add_profile(CLI::App& app);
 void add_prepare(CLI::App& app);
 void add_decode_worker(CLI::App& app);
 void add_pretrain(CLI::App& app);

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <thread>
 
+#include "kernels/runtime.hpp"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -139,6 +141,8 @@ GpuFacts gpu_facts() {
   }
   return facts;  // the library stays open: a driver does not unload cleanly
 }
+
+std::string gpu_name(int device) { return kernels::device_facts(device).name; }
 
 std::string onednn_version() {
 #if GLIOGRAD_HAS_ONEDNN

@@ -29,6 +29,8 @@ struct GpuFacts {
   std::string problem;  // why there is none: "no NVIDIA driver"
 };
 GpuFacts gpu_facts();
+/// Of a GPU that streams run on, by the CUDA runtime. Errors: DeviceError where there is none.
+std::string gpu_name(int device = 0);
 
 /// "3.1.0"; empty in a build without oneDNN.
 std::string onednn_version();
