@@ -38,15 +38,26 @@ elseif(GLIOGRAD_SANITIZE)
   message(FATAL_ERROR "GLIOGRAD_SANITIZE must be empty, address or thread; got ${GLIOGRAD_SANITIZE}")
 endif()
 
-# CUDA: found or not, said in one line. Everything compiles for both architectures, GPU or no GPU.
+# CUDA: found or not, said in one line. Everything compiles for all architectures, GPU or no GPU:
+# machine code for sm_80 and sm_90, and PTX of the oldest architecture after those, which the driver
+# of any newer GPU compiles (docs/decisions.md).
 set(GLIOGRAD_HAS_CUDA OFF)
 if(NOT GLIOGRAD_CUDA STREQUAL "OFF" AND NOT GLIOGRAD_SANITIZE)
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
-    set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real)
+    set(GLIOGRAD_CUDA_SASS 80 90)
+    list(TRANSFORM GLIOGRAD_CUDA_SASS APPEND -real OUTPUT_VARIABLE CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_STANDARD 20)
     enable_language(CUDA)
+    set(GLIOGRAD_CUDA_PTX 100)
+    if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.8)
+      set(GLIOGRAD_CUDA_PTX 90)
+    endif()
+    list(APPEND CMAKE_CUDA_ARCHITECTURES ${GLIOGRAD_CUDA_PTX}-virtual)
+    # What kernels/gpu/library.cpp tells of itself.
+    string(REPLACE ";" "," sass "${GLIOGRAD_CUDA_SASS}")
+    set(GLIOGRAD_LIBRARY_FACTS "GLIOGRAD_CUDA_SASS=${sass};GLIOGRAD_CUDA_PTX=${GLIOGRAD_CUDA_PTX}")
     # Not every CMake 3.25 knows how nvcc is told C++20.
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
     set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
@@ -58,7 +69,7 @@ if(NOT GLIOGRAD_CUDA STREQUAL "OFF" AND NOT GLIOGRAD_SANITIZE)
     if(CUDNN_FOUND)
       set(cudnn_line "cuDNN ${CUDNN_VERSION}")
     endif()
-    message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION}, sm_80 and sm_90, ${cudnn_line}")
+    message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION}, sm_80, sm_90 and PTX ${GLIOGRAD_CUDA_PTX}, ${cudnn_line}")
   elseif(GLIOGRAD_CUDA STREQUAL "ON")
     message(FATAL_ERROR "GLIOGRAD_CUDA=ON, but no nvcc was found (set CUDACXX or PATH)")
   else()

@@ -45,6 +45,13 @@ struct ConvVendor {
 inline const Entry<ConvVendor(Queue)> make_conv_vendor{"make_conv_vendor"};
 inline const Entry<void(ConvVendor)> free_conv_vendor{"free_conv_vendor"};
 
+/// cuDNN's versions as it writes them, 91900 being 9.19.0: that which the library was built with,
+/// and that which is loaded. 0 without cuDNN.
+struct ConvVendorVersion {
+  int64_t built = 0, loaded = 0;
+};
+inline const Entry<ConvVendorVersion()> conv_vendor_version{"conv_vendor_version"};
+
 /// Bytes of workspace that the pass needs; -1 where no plan serves the shape without converting
 /// layouts, with tensor cores where the type has them, and, where asked, deterministically. The
 /// answer is kept: only the first one for a shape takes time, and none may be asked for first while

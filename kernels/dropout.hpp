@@ -14,11 +14,12 @@ struct DropoutShape {
   float scale = 1;         // of what is kept
 };
 
-/// y = x * scale where kept, else 0; kept: 1 or 0. Four elements a thread share a block of draws.
+/// y = x * scale where kept, else 0; kept: 1 or 0. All 16-byte aligned. Passes: reads x, writes y
+/// and a byte an element.
 inline const Entry<void(Queue, const DropoutShape&, PhiloxKey, const StepState*, DType,
                         const void* x, uint8_t* kept, void* y)>
     dropout_values{"dropout_values"};
-/// dx = dy * scale where kept, else 0, for i < n. dx may be dy.
+/// dx = dy * scale where kept, else 0, for i < n. dx may be dy. Aligned alike.
 inline const Entry<void(Queue, DType, int64_t n, float scale, const void* dy, const uint8_t* kept,
                         void* dx)>
     dropout_gradients{"dropout_gradients"};

@@ -1,4 +1,4 @@
-// Rows of channels made wider with zeros, cut short, or put side by side, on a GPU.
+// Rows of channels made wider with zeros, or cut short, on a GPU.
 #pragma once
 #include "kernels/entry.hpp"
 
@@ -9,11 +9,5 @@ namespace gliograd::kernels {
 inline const Entry<void(Queue, DType, int64_t rows, int64_t from_channels, const void* x,
                         int64_t to_channels, void* y)>
     copy_channels{"copy_channels"};
-
-/// y[row, to_first + c] = x[row, from_first + c] for c < count; of y nothing else is written.
-inline const Entry<void(Queue, DType, int64_t rows, int64_t count, int64_t from_channels,
-                        int64_t from_first, const void* x, int64_t to_channels, int64_t to_first,
-                        void* y)>
-    move_channels{"move_channels"};
 
 }  // namespace gliograd::kernels

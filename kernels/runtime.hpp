@@ -2,6 +2,8 @@
 // each function is a call or two, and what a call refuses comes back as a DeviceError with the
 // runtime's own words. All sizes are bytes. Device memory is aligned to 256.
 #pragma once
+#include <vector>
+
 #include "kernels/entry.hpp"
 
 namespace gliograd::kernels {
@@ -12,6 +14,13 @@ struct DeviceFacts {
   int32_t multiprocessors = 0;
   int64_t memory_bytes = 0;
   int32_t driver = 0, runtime = 0;  // as CUDA writes them: 13000 is 13.0
+};
+
+/// What the GPU library was built for. Compute capabilities as 10 * major + minor.
+struct LibraryFacts {
+  std::vector<int> machine_code;  // those that it has machine code for
+  int ptx = 0;                    // it also has PTX, for this one and all later ones
+  int toolkit = 0;                // 13000 is 13.0
 };
 
 /// An opaque handle to a CUDA event.
@@ -29,6 +38,7 @@ enum class CopyKind : int32_t { to_device, to_host, on_device };
 /// GPUs that the driver shows; 0 where there is no driver.
 inline const Entry<int()> device_count{"device_count"};
 inline const Entry<DeviceFacts(int device)> device_facts{"device_facts"};
+inline const Entry<LibraryFacts()> library_facts{"library_facts"};
 
 /// A queue on the device that does not wait for the default stream.
 inline const Entry<Queue(int device)> make_queue{"make_queue"};

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <thread>
 
+#include "engine/core/error.hpp"
+#include "kernels/conv.hpp"
 #include "kernels/runtime.hpp"
 
 #if defined(__x86_64__)
@@ -125,8 +127,12 @@ GpuFacts gpu_facts() {
   const auto version = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDriverGetVersion"));
   const auto count = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDeviceGetCount"));
   const auto name = reinterpret_cast<int (*)(char*, int, int)>(dlsym(driver, "cuDeviceGetName"));
-  int devices = 0, number = 0;
-  if (init == nullptr || version == nullptr || count == nullptr || name == nullptr) {
+  const auto attribute =
+      reinterpret_cast<int (*)(int*, int, int)>(dlsym(driver, "cuDeviceGetAttribute"));
+  constexpr int kMajor = 75, kMinor = 76;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_...
+  int devices = 0;
+  if (init == nullptr || version == nullptr || count == nullptr || name == nullptr ||
+      attribute == nullptr) {
     facts.problem = "the NVIDIA driver lacks functions that every version has";
   } else if (init(0) != 0 || count(&devices) != 0 || devices == 0) {
     facts.problem = "an NVIDIA driver, but no GPU that works";
@@ -134,15 +140,49 @@ GpuFacts gpu_facts() {
     for (int i = 0; i < devices; ++i) {
       char text[256] = {};
       facts.names.emplace_back(name(text, sizeof text, i) == 0 ? text : "unnamed");
+      int major = 0, minor = 0;
+      if (attribute(&major, kMajor, i) != 0 || attribute(&minor, kMinor, i) != 0) major = 0;
+      facts.capabilities.push_back(10 * major + minor);
     }
   }
-  if (version != nullptr && version(&number) == 0 && number > 0) {
-    facts.driver = std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
-  }
+  if (version != nullptr && version(&facts.driver) != 0) facts.driver = 0;
   return facts;  // the library stays open: a driver does not unload cleanly
 }
 
 std::string gpu_name(int device) { return kernels::device_facts(device).name; }
+
+GpuLibraryFacts gpu_library_facts() {
+  const auto text_of = [](int64_t v) {  // of cuDNN 9
+    return v == 0 ? "" : concat_text(v / 10000, '.', v / 100 % 100, '.', v % 100);
+  };
+  GpuLibraryFacts facts;
+  try {
+    const kernels::LibraryFacts library = kernels::library_facts();
+    const kernels::ConvVendorVersion cudnn = kernels::conv_vendor_version();
+    facts.machine_code = library.machine_code;
+    facts.ptx = library.ptx;
+    facts.toolkit = library.toolkit;
+    facts.cudnn_built = text_of(cudnn.built);
+    facts.cudnn_loaded = text_of(cudnn.loaded);
+  } catch (const kernels::DeviceError& error) {
+    facts.problem = error.what();
+  }
+  return facts;
+}
+
+GpuCode gpu_code_for(const GpuLibraryFacts& library, int capability, int driver) {
+  for (const int has : library.machine_code) {
+    // Machine code runs on later minor versions of its major one.
+    if (capability / 10 == has / 10 && capability >= has) return GpuCode::machine_code;
+  }
+  // A driver older than the toolkit may not know the toolkit's PTX.
+  const bool compiles = library.ptx > 0 && capability >= library.ptx && driver >= library.toolkit;
+  return compiles ? GpuCode::ptx : GpuCode::none;
+}
+
+std::string cuda_version_text(int version) {
+  return concat_text(version / 1000, '.', version % 1000 / 10);
+}
 
 std::string onednn_version() {
 #if GLIOGRAD_HAS_ONEDNN

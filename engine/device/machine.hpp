@@ -25,12 +25,30 @@ int usable_cores();
 /// GPUs by the NVIDIA driver's own count, without the CUDA runtime (which costs 0.1 s to open).
 struct GpuFacts {
   std::vector<std::string> names;
-  std::string driver;   // newest CUDA version that the driver serves, "13.0"; empty without one
-  std::string problem;  // why there is none: "no NVIDIA driver"
+  std::vector<int> capabilities;  // of each: 10 * major + minor
+  int driver = 0;                 // newest CUDA version that the driver serves: 13000 is 13.0
+  std::string problem;            // why there is none: "no NVIDIA driver"
 };
 GpuFacts gpu_facts();
 /// Of a GPU that streams run on, by the CUDA runtime. Errors: DeviceError where there is none.
 std::string gpu_name(int device = 0);
+
+/// The GPU library beside this program (kernels/entry.hpp), which the call opens.
+struct GpuLibraryFacts {
+  std::string problem;                    // why it does not open; nothing else holds then
+  std::vector<int> machine_code;          // compute capabilities that it has code for
+  int ptx = 0;                            // and as PTX for this one and all later ones
+  int toolkit = 0;                        // 13000 is CUDA 13.0
+  std::string cudnn_built, cudnn_loaded;  // "9.19.0"; empty: built without
+};
+GpuLibraryFacts gpu_library_facts();
+
+/// How the library runs on a GPU of that capability, under a driver of that version.
+enum class GpuCode : uint8_t { machine_code, ptx, none };
+GpuCode gpu_code_for(const GpuLibraryFacts& library, int capability, int driver);
+
+/// "13.0" of 13000.
+std::string cuda_version_text(int version);
 
 /// "3.1.0"; empty in a build without oneDNN.
 std::string onednn_version();

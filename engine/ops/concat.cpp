@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "engine/autograd/op_range.hpp"
@@ -10,18 +11,18 @@
 #include "engine/ops/case.hpp"
 #include "engine/ops/path.hpp"
 #include "engine/tensor/layout.hpp"
-#include "kernels/pad.hpp"
+#include "kernels/concat.hpp"
 
 namespace gliograd {
 namespace {
 
-// Element by element: part[row, c] stands at whole[row, first + c]. kGather fills the part.
-template <bool kGather>
+// Element by element: part[row, c] stands at whole[row, first + c]. kSplit fills the part.
+template <bool kSplit>
 void copy_reference(const Tensor& part, const Tensor& whole, int64_t first) {
   const int64_t width = part.dim(-1), stride = whole.dim(-1);
   for (int64_t i = 0; i < part.size(); ++i) {
     const int64_t at = i / width * stride + first + i % width;
-    if constexpr (kGather) {
+    if constexpr (kSplit) {
       part.at<double>(i) = whole.at<double>(at);
     } else {
       whole.at<double>(at) = part.at<double>(i);
@@ -29,7 +30,7 @@ void copy_reference(const Tensor& part, const Tensor& whole, int64_t first) {
   }
 }
 
-template <bool kGather>
+template <bool kSplit>
 void copy_cpu(const Tensor& part, const Tensor& whole, int64_t first, int threads) {
   const int64_t width = part.dim(-1), stride = whole.dim(-1);
   if (width == 0) return;
@@ -38,7 +39,7 @@ void copy_cpu(const Tensor& part, const Tensor& whole, int64_t first, int thread
                [&](int64_t begin, int64_t end) {
                  const auto bytes = static_cast<size_t>(width) * sizeof(float);
                  for (int64_t i = begin; i < end; ++i) {
-                   if constexpr (kGather) {
+                   if constexpr (kSplit) {
                      std::memcpy(few + i * width, all + i * stride, bytes);
                    } else {
                      std::memcpy(all + i * stride, few + i * width, bytes);
@@ -47,26 +48,41 @@ void copy_cpu(const Tensor& part, const Tensor& whole, int64_t first, int thread
                });
 }
 
-template <bool kGather>
-void copy_cuda(const Tensor& part, const Tensor& whole, int64_t first) {
-  const int64_t width = part.dim(-1), stride = whole.dim(-1);
-  const int64_t rows = width == 0 ? 0 : part.size() / width;
-  const kernels::Queue queue = whole.storage()->queue();
-  if constexpr (kGather) {
-    kernels::move_channels(queue, whole.dtype, rows, width, stride, first, whole.raw(), width, 0,
-                           part.raw());
-  } else {
-    kernels::move_channels(queue, whole.dtype, rows, width, width, 0, part.raw(), stride, first,
-                           whole.raw());
+// All parts in one launch, or a few where they are many.
+void copy_cuda(std::span<const Tensor> parts, std::span<const int64_t> widths, const Tensor& whole,
+               bool split) {
+  const int64_t channels = whole.dim(-1), bytes = size_of(whole.dtype);
+  if (channels == 0) return;
+  int64_t first = 0;
+  for (size_t begin = 0; begin < parts.size();) {
+    kernels::ConcatParts some;
+    auto* to = static_cast<std::byte*>(whole.raw()) + first * bytes;
+    for (; begin < parts.size() && some.count < kernels::ConcatParts::kMost; ++begin) {
+      some.part[some.count++] = {parts[begin].defined() ? parts[begin].raw() : nullptr,
+                                 widths[begin]};
+      first += widths[begin];
+    }
+    kernels::concat_channels(whole.storage()->queue(), some, whole.size() / channels, bytes, to,
+                             channels, split);
   }
 }
 
-template <bool kGather>
-void copy(const Tensor& part, const Tensor& whole, int64_t first, int threads) {
-  switch (path_of(whole)) {
-    case Path::reference: copy_reference<kGather>(part, whole, first); break;
-    case Path::cpu: copy_cpu<kGather>(part, whole, first, threads); break;
-    case Path::cuda: copy_cuda<kGather>(part, whole, first); break;
+// parts[i] holds widths[i] channels of `whole`, in order; one that is not defined is left out.
+// kSplit fills the parts.
+template <bool kSplit>
+void copy(std::span<const Tensor> parts, std::span<const int64_t> widths, const Tensor& whole,
+          int threads) {
+  if (path_of(whole) == Path::cuda) return copy_cuda(parts, widths, whole, kSplit);
+  int64_t first = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].defined()) {
+      if (path_of(whole) == Path::reference) {
+        copy_reference<kSplit>(parts[i], whole, first);
+      } else {
+        copy_cpu<kSplit>(parts[i], whole, first, threads);
+      }
+    }
+    first += widths[i];
   }
 }
 
@@ -79,14 +95,10 @@ class ConcatNode final : public Node {
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy_any) override {
     const Tensor dy = to_layout(dy_any, Layout::nhwc);
     std::vector<Tensor> gradients(widths_.size());
-    int64_t first = 0;
     for (size_t i = 0; i < widths_.size(); ++i) {
-      if (context.needs[i]) {
-        gradients[i] = empty_like(dy, dy.shape.with(-1, widths_[i]));
-        copy<true>(gradients[i], dy, first, context.stream.threads());
-      }
-      first += widths_[i];
+      if (context.needs[i]) gradients[i] = empty_like(dy, dy.shape.with(-1, widths_[i]));
     }
+    copy<true>(gradients, widths_, dy, context.stream.threads());
     return gradients;
   }
 
@@ -102,6 +114,7 @@ Tensor concat(Tape& tape, const std::vector<Tensor>& tensors) {
            "concat: needs at least one tensor, each with an axis");
   const Tensor& head = tensors[0];
   check_computable("concat", head);
+  std::vector<Tensor> parts;
   std::vector<int64_t> widths;
   int64_t channels = 0;
   for (const Tensor& x : tensors) {
@@ -109,15 +122,12 @@ Tensor concat(Tape& tape, const std::vector<Tensor>& tensors) {
                  x.shape.with(-1, 0) == head.shape.with(-1, 0),
              "concat: all axes but the last, and the type, must agree; got ", head.dtype, ' ',
              head.shape, " and ", x.dtype, ' ', x.shape);
+    parts.push_back(to_layout(x, Layout::nhwc));
     widths.push_back(x.dim(-1));
     channels += x.dim(-1);
   }
   const Tensor y = empty_like(head, head.shape.with(-1, channels));
-  int64_t first = 0;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    copy<false>(to_layout(tensors[i], Layout::nhwc), y, first, tape.stream().threads());
-    first += widths[i];
-  }
+  copy<false>(parts, widths, y, tape.stream().threads());
   return tape.record(y, tensors, ConcatNode(std::move(widths)));
 }
 

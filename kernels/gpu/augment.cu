@@ -9,6 +9,9 @@ namespace gliograd::kernels {
 namespace {
 
 constexpr int kThreads = 256;
+// Blocks on a multiprocessor at once: as many as leave the registers that a pixel needs.
+template <class T>
+constexpr int kBlocks = sizeof(T) == 2 ? 3 : 2;
 constexpr int kReach = 2 * kBandRadius;  // of blur and low resolution, one behind the other
 constexpr int kBiasKnots = 25;           // of a sequence: bias_spacing makes 5 by 5 at most
 constexpr int kMostShared = 227 << 10;   // bytes that a block can have on sm_90
@@ -119,8 +122,11 @@ __device__ float toned(const Image& image, int c, int y, int x, float v) {
   }
   if (p.gaussian > 0) {
     const uint32_t stride = gaussian_stride(pixels);
-    const NormalBlock block = normal(noise(kGaussianLayer, pixel % stride));
-    v += p.gaussian / scale.a * block.value[pixel / stride];
+    const PhiloxBlock b = noise(kGaussianLayer, pixel % stride);
+    const uint32_t which = pixel / stride;  // of the block's four numbers
+    const NormalPair pair =
+        which < 2 ? normal_pair(b.word[0], b.word[1]) : normal_pair(b.word[2], b.word[3]);
+    v += p.gaussian / scale.a * (which % 2 == 0 ? pair.first : pair.second);
   }
   return v;
 }
@@ -235,6 +241,14 @@ struct Room {
   }
 };
 
+// v[at] = value by choosing among all of them: an array with an index that only the running program
+// knows would lie in local memory. Unrolling the loop over c instead would make nine copies of all
+// that is done to a value, more code than the instruction caches hold.
+__device__ __forceinline__ void put(float (&v)[kMaxSequences + 1], int at, float value) {
+  GG_UNROLL
+  for (int c = 0; c <= kMaxSequences; ++c) v[c] = c == at ? value : v[c];
+}
+
 template <class T>
 __device__ void store_pixel(const Image& image, int y, int x, const float (&v)[kMaxSequences + 1]) {
   const AugmentBatch& batch = image.batch;
@@ -247,13 +261,17 @@ __device__ void store_pixel(const Image& image, int y, int x, const float (&v)[k
     for (int c = 0; c < 8; ++c) all[c] = v[c];
     store_pack(to, all);
   } else {
-    for (int64_t c = 0; c < batch.channels; ++c)
-      store_value(to + c, c <= kMaxSequences ? v[c] : 0.0f);
+    GG_UNROLL
+    for (int c = 0; c <= kMaxSequences; ++c) {
+      if (c < batch.channels) store_value(to + c, v[c]);
+    }
+    for (int64_t c = kMaxSequences + 1; c < batch.channels; ++c) store_value(to + c, 0.0f);
   }
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) images_kernel(AugmentBatch batch, int rows) {
+__global__ void __launch_bounds__(kThreads, kBlocks<T>)
+    images_kernel(AugmentBatch batch, int rows) {
   GG_DYNAMIC_SHARED(float, memory);
   __shared__ AugmentParams params;
   const InputSpec& input = batch.input;
@@ -326,20 +344,15 @@ __global__ void __launch_bounds__(kThreads) images_kernel(AugmentBatch batch, in
     }
     const bool cut = y >= params.cutout[0] && y < params.cutout[2] && x >= params.cutout[1] &&
                      x < params.cutout[3];
-    float v[kMaxSequences + 1];
-    GG_UNROLL
-    for (int c = 0; c <= kMaxSequences; ++c) {  // unrolled, so that v stays in registers
-      v[c] = 0;
-      if (c < input.sequence_count) {
-        const bool dropped = params.channel[c].dropped != 0;
-        float raw =
-            is_filtered(c) ? results[c * rows * input.width + at] : warped(image, source, c, y, x);
-        if (!dropped) raw = toned(image, c, y, x, raw);
-        v[c] = network_value(raw, image.scale(c), dropped || cut, inside, input.mask);
-      } else if (c == input.sequence_count && input.mask == MaskUse::channel) {
-        v[c] = inside ? 1.0f : 0.0f;
-      }
+    float v[kMaxSequences + 1] = {};
+    for (int c = 0; c < input.sequence_count; ++c) {
+      const bool dropped = params.channel[c].dropped != 0;
+      float raw =
+          is_filtered(c) ? results[c * rows * input.width + at] : warped(image, source, c, y, x);
+      if (!dropped) raw = toned(image, c, y, x, raw);
+      put(v, c, network_value(raw, image.scale(c), dropped || cut, inside, input.mask));
     }
+    if (input.mask == MaskUse::channel) put(v, input.sequence_count, inside ? 1.0f : 0.0f);
     store_pixel<T>(image, y, x, v);
     if (batch.masks != nullptr) {
       batch.masks[(static_cast<int64_t>(blockIdx.y) * input.height + y) * input.width + x] =

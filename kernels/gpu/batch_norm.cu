@@ -187,7 +187,7 @@ struct Channels {
 };
 
 template <int kWidth, class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     apply_kernel(const T* x, const T* z, Cut cut, BatchNormStats stats, const float* gamma,
                  const float* beta, Activation activation, float slope, T* y) {
   const Seat<kWidth> seat(cut);

@@ -50,6 +50,7 @@ struct Vendor {
 
 Vendor& vendor_of(ConvVendor vendor) { return *static_cast<Vendor*>(vendor.handle); }
 
+ConvVendorVersion version() { return {CUDNN_VERSION, static_cast<int64_t>(cudnnGetVersion())}; }
 ConvVendor make(Queue queue) { return {new Vendor(queue)}; }
 void free_vendor(ConvVendor vendor) { delete static_cast<Vendor*>(vendor.handle); }
 
@@ -84,6 +85,7 @@ void run(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool determin
   scope.done();
 }
 
+const Provide<conv_vendor_version> provide_version{version};
 const Provide<make_conv_vendor> provide_make{make};
 const Provide<free_conv_vendor> provide_free{free_vendor};
 const Provide<plan_conv_vendor> provide_plan{workspace_of};

@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // The outputs that read this pixel: those whose stride meets it.
 template <class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     data_kernel(ConvShape g, const T* dy, const T* weights, T* dx) {
   const int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (at >= g.n * g.h * g.w * g.ci) return;

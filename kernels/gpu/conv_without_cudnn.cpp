@@ -4,6 +4,7 @@
 namespace gliograd::kernels {
 namespace {
 
+ConvVendorVersion version() { return {}; }
 ConvVendor make(Queue) { return {}; }
 void free_vendor(ConvVendor) {}
 int64_t workspace_of(ConvVendor, ConvPass, const ConvShape&, bool) { return -1; }
@@ -11,6 +12,7 @@ void run(ConvVendor, ConvPass, const ConvShape&, bool, const void*, const void*,
   throw DeviceError("built without cuDNN");
 }
 
+const Provide<conv_vendor_version> provide_version{version};
 const Provide<make_conv_vendor> provide_make{make};
 const Provide<free_conv_vendor> provide_free{free_vendor};
 const Provide<plan_conv_vendor> provide_plan{workspace_of};

@@ -1,4 +1,5 @@
-// Conversions between element types: four elements a thread, so that the f32 side is one access.
+// Conversions between element types: eight elements a thread, so that a 16-bit side is one access
+// of 16 bytes and an f32 side two.
 #include "kernels/convert.hpp"
 #include "kernels/gpu/launch.cuh"
 #include "kernels/gpu/pack.cuh"
@@ -6,7 +7,7 @@
 namespace gliograd::kernels {
 namespace {
 
-constexpr int kCount = 4;
+constexpr int kCount = 8;
 
 template <class To, class From, bool kAdd>
 __global__ void __launch_bounds__(kPackThreads)

@@ -139,7 +139,7 @@ __device__ __forceinline__ void average_pack(const UpdateNumbers& k, const Updat
 }
 
 template <UpdateRule kRule, bool kEma>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     update_kernel(UpdateTable table, const StepState* state) {
   if (state->skip != 0) return;  // the whole grid
   const UpdateChunk chunk = table.chunks[blockIdx.x];

@@ -16,31 +16,6 @@ __global__ void __launch_bounds__(kThreads)
   store_value(y + at, c < from_channels ? load_value(x + row * from_channels + c) : 0.0f);
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
-    move_kernel(int64_t rows, int64_t count, int64_t from_channels, const T* x, int64_t to_channels,
-                T* y) {
-  const int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  if (at >= rows * count) return;
-  const int64_t row = at / count, c = at % count;
-  y[row * to_channels + c] = x[row * from_channels + c];
-}
-
-void move(Queue queue, DType dtype, int64_t rows, int64_t count, int64_t from_channels,
-          int64_t from_first, const void* x, int64_t to_channels, int64_t to_first, void* y) {
-  const int64_t n = rows * count;
-  if (n == 0) return;
-  with_float_type(dtype, [&](auto t) {
-    using T = decltype(t);
-    launch({.name = "move_channels",
-            .grid = static_cast<unsigned>((n + kThreads - 1) / kThreads),
-            .block = kThreads,
-            .cost = {.bytes = 2.0 * static_cast<double>(n) * sizeof(T)}},
-           queue, move_kernel<T>, rows, count, from_channels, static_cast<const T*>(x) + from_first,
-           to_channels, static_cast<T*>(y) + to_first);
-  });
-}
-
 void copy(Queue queue, DType dtype, int64_t rows, int64_t from_channels, const void* x,
           int64_t to_channels, void* y) {
   const int64_t n = rows * to_channels;
@@ -59,7 +34,6 @@ void copy(Queue queue, DType dtype, int64_t rows, int64_t from_channels, const v
 }
 
 const Provide<copy_channels> provide_copy{copy};
-const Provide<move_channels> provide_move{move};
 
 }  // namespace
 }  // namespace gliograd::kernels

@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(kPackThreads)
 }
 
 template <int kWidth, class T>
-__global__ void __launch_bounds__(kPackThreads)
+__global__ void __launch_bounds__(kPackThreads, 4)
     average_gradients_kernel(PoolGeometry g, bool count_padding, const T* dy, T* dx) {
   for_each_pack<kWidth>(g.n * g.h * g.w * g.c, [&](int64_t at, bool) {
     const Pixel in(at, g.h, g.w, g.c);

@@ -249,7 +249,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <int kWidth, class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     loss_gradients_kernel(SoftmaxCrossEntropyArgs a, Rows of, const float* dloss, T* dx) {
   const Seat seat(of);
   const float scale = *dloss * a.totals[0], all = a.totals[1];

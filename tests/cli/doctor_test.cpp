@@ -41,6 +41,16 @@ TEST_CASE("doctor: names processor, memory, GPU and the libraries with their ver
   for (const char* part : {"processor", "cores", "memory", "GPU", "oneDNN", "HDF5", "research"}) {
     CHECK_MESSAGE(contains(result.out, part), part, " is missing in ", result.out);
   }
+  const gliograd::GpuLibraryFacts library = gliograd::gpu_library_facts();
+  if (library.problem.empty()) {
+    CHECK(contains(result.out, "machine code for sm_80, sm_90; PTX for "));
+    if (!library.cudnn_built.empty()) {
+      CHECK(
+          contains(result.out, library.cudnn_loaded + " (built with " + library.cudnn_built + ")"));
+    }
+  } else {
+    CHECK(contains(result.out, library.problem));
+  }
   const gliograd::MachineFacts facts = gliograd::machine_facts();
   CHECK(facts.cores >= 1);
   CHECK(facts.memory_bytes > int64_t{64} << 20);
@@ -56,6 +66,16 @@ TEST_CASE("doctor: --check compares the chosen ops and counts them, --json too")
   CHECK(check.at("compared").get<int>() > 5);
   CHECK(check.at("failed").get<int>() == 0);
   CHECK(check.at("ops").size() == 1);
+  // On a GPU, or not and then why.
+  const nlohmann::json& gpu = check.at("gpu");
+  if (gpu.contains("skipped")) {
+    CHECK(!gpu.at("skipped").get<std::string>().empty());
+    CHECK(check.at("skipped").get<int>() == 1);
+  } else {
+    CHECK(gpu.at("ops").size() == 1);
+  }
+  const CommandResult words = gliograd::test::gliograd({"doctor", "--check", "--ops", "^linear$"});
+  CHECK(contains(words.out, gpu.contains("skipped") ? "Skipped on a GPU (" : "On the GPU, in f32"));
 }
 
 TEST_CASE("doctor: a wrong op, or nothing compared, is no pass") {

@@ -46,3 +46,34 @@ TEST_CASE("machine: cores are those that this process may use") {
   CHECK(machine_facts().cores == 1);
   REQUIRE(sched_setaffinity(0, sizeof before, &before) == 0);
 }
+
+TEST_CASE("machine: a GPU runs machine code of its major version, else newer PTX, else nothing") {
+  GpuLibraryFacts library;
+  library.machine_code = {80, 90};
+  library.ptx = 100;
+  library.toolkit = 13000;
+  const auto code = [&](int capability, int driver = 13000) {
+    return gpu_code_for(library, capability, driver);
+  };
+  for (const int capability : {80, 86, 89, 90}) CHECK(code(capability) == GpuCode::machine_code);
+  for (const int capability : {100, 103, 110, 120, 121, 130}) {
+    CHECK(code(capability) == GpuCode::ptx);
+    CHECK(code(capability, 12080) == GpuCode::none);  // a driver that cannot read the PTX
+  }
+  CHECK(code(75) == GpuCode::none);
+  CHECK(gpu_code_for({}, 90, 13000) == GpuCode::none);
+  CHECK(cuda_version_text(12080) == "12.8");
+}
+
+TEST_CASE("machine: the GPU library says what it was built for, or why it does not open") {
+  const GpuLibraryFacts library = gpu_library_facts();
+  if (!library.problem.empty()) {
+    CHECK(contains(library.problem, "no GPU library: "));
+    return;
+  }
+  CHECK(library.machine_code == std::vector<int>{80, 90});
+  CHECK(library.ptx >= 90);
+  CHECK(library.toolkit >= 12000);
+  // Both, or built without.
+  CHECK(library.cudnn_built.empty() == library.cudnn_loaded.empty());
+}

@@ -1,5 +1,4 @@
-// Averages and concatenation on the emulated GPU at sizes around every cut.
-#include "engine/ops/concat.hpp"
+// Averages on the emulated GPU at sizes around every cut.
 #include "engine/ops/pool.hpp"
 #include "tests/simt/op_cases.hpp"
 
@@ -24,18 +23,6 @@ TEST_CASE("GPU pools: averages of windows and of whole images at every number of
     CaseRow row = row_of("global_average_pool", "blocked, 20 channels");
     row.inputs[0].shape = {2, pixels, 1, 16};
     compare("global_average_pool", row, *stream, 10);
-  }
-  expect_nothing();
-}
-
-TEST_CASE("GPU concat: parts of any width stand where they belong, and their gradients too") {
-  const std::unique_ptr<Stream> stream = fresh_stream();
-  const Case c = simt::case_of("concat");
-  for (const int64_t rows : kSizes) {
-    CaseRow row = c.rows[0];
-    int64_t width = 1;
-    for (CaseInput& input : row.inputs) input.shape = {rows, width += 3};
-    compare("concat", row, *stream);
   }
   expect_nothing();
 }

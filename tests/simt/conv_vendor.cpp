@@ -18,6 +18,7 @@ struct Vendor {
   Queue queue;
 };
 
+ConvVendorVersion version() { return {}; }
 ConvVendor make(Queue queue) { return {new Vendor{queue}}; }
 void free_vendor(ConvVendor vendor) { delete static_cast<Vendor*>(vendor.handle); }
 
@@ -100,6 +101,7 @@ void run(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool, const v
   scope.done();
 }
 
+const Provide<conv_vendor_version> provide_version{version};
 const Provide<make_conv_vendor> provide_make{make};
 const Provide<free_conv_vendor> provide_free{free_vendor};
 const Provide<plan_conv_vendor> provide_plan{workspace_of};

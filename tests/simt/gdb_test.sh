@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# A debugger stops in a kernel on the emulator at one CUDA thread, and stays with that thread when it
+# steps over a barrier, where the emulator goes on with all others. gdb_test.sh PROGRAM
+set -euo pipefail
+if ! command -v gdb >/dev/null; then
+  echo "SKIPPED: gdb steps through a kernel: there is no gdb"
+  exit 77
+fi
+source=$(dirname "$0")/../../kernels/gpu/pool_average.cu
+barrier=$(grep -n '__syncthreads();' "$source" | head -n 1 | cut -d: -f1)
+said=$(gdb -q -batch -nx -ex "break pool_average.cu:$barrier if threadIdx.x == 5" -ex run -ex next \
+  -ex 'printf "thread %d of block %d at level %d\n", threadIdx.x, blockIdx.x, level' -ex next -ex next \
+  -ex 'printf "still thread %d, half %d\n", threadIdx.x, half' -ex backtrace -ex kill \
+  --args "$1" -tc="GPU pools: averages of windows*" 2>&1)
+for wanted in "hit Breakpoint" "global_values_kernel" "thread 5 of block" "still thread 5, half"; do
+  grep -qF "$wanted" <<<"$said" || { echo "gdb did not say \"$wanted\":"; echo "$said"; exit 1; }
+done
