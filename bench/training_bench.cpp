@@ -152,7 +152,8 @@ std::vector<Times> with_data(const Options& o, Stream& stream) {
   const int warm_epochs = (o.warmup + o.steps - 1) / o.steps;
   settings.epochs = warm_epochs + o.rounds;
   settings.warmup_epochs = 0;
-  study::Trainer trainer(stream, settings, problem, nullptr);
+  const study::Place place(settings, set);
+  study::Trainer trainer(stream, place, settings, problem, nullptr);
   for (int e = 0; e < warm_epochs; ++e) trainer.train_epoch(nullptr);
   std::vector<Times> rounds;
   for (int r = 0; r < o.rounds; ++r) rounds.push_back(timed([&] { trainer.train_epoch(nullptr); }));

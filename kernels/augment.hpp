@@ -39,9 +39,16 @@ inline const Entry<void(Queue, const AugmentBatch&, const AugmentOptions&)> draw
 /// (some 590 pixels).
 inline const Entry<void(Queue, const AugmentBatch&)> augment_images{"augment_images"};
 
-/// to[i] = table[order[state->draw + i]] for i < n: what belongs to the slices of a batch.
-inline const Entry<void(Queue, const int32_t* table, const int32_t* order, const StepState*,
-                        int64_t n, int32_t* to)>
-    gather_labels{"gather_labels"};
+/// Row i of `to` is row order[state->draw + i] of the table: what belongs to the slices of a batch,
+/// in values of four bytes.
+struct GatherRows {
+  const uint32_t* table = nullptr;  // [N, width]
+  int64_t width = 1;
+  const int32_t* order = nullptr;
+  const StepState* state = nullptr;
+  int64_t rows = 0;
+  uint32_t* to = nullptr;  // [rows, width]
+};
+inline const Entry<void(Queue, const GatherRows&)> gather_rows{"gather_rows"};
 
 }  // namespace gliograd::kernels

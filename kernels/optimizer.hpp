@@ -19,9 +19,25 @@ enum class UpdateRule : uint8_t { sgd, momentum, nesterov, adam, adamw };
 struct UpdateSettings {
   UpdateRule rule = UpdateRule::sgd;
   double momentum = 0, beta1 = 0, beta2 = 0, eps = 0;
-  double clip_norm = 0;  // 0: no clipping
-  double ema_decay = 0;  // 0: no average
+  double clip_norm = 0;        // 0: no clipping
+  double ema_decay = 0;        // 0: no average
+  int32_t scale_interval = 0;  // updates in a row that double the loss scale; 0: it stays
 };
+
+/// The loss scale behind a step: half where its gradients overflowed, twice after `scale_interval`
+/// updates in a row. Source: Micikevicius et al. 2018, arXiv:1710.03740, section 3.2.
+GG_HD inline void adapt_loss_scale(const UpdateSettings& settings, bool overflow,
+                                   StepState& state) {
+  constexpr float kLeast = 1, kMost = 1 << 24;
+  if (settings.scale_interval == 0) return;
+  state.steady = overflow ? 0 : state.steady + 1;
+  if (overflow) {
+    state.loss_scale = state.loss_scale > 2 * kLeast ? state.loss_scale / 2 : kLeast;
+  } else if (state.steady >= settings.scale_interval) {
+    state.loss_scale = state.loss_scale < kMost / 2 ? state.loss_scale * 2 : kMost;
+    state.steady = 0;
+  }
+}
 
 /// What is of one step, and the same for all weights.
 struct UpdateStep {
@@ -134,7 +150,8 @@ struct UpdateTable {
   UpdateOutcome* outcome = nullptr;
 };
 
-/// One step: reads loss_scale, step and updates of the state, and writes step, updates and skip.
+/// One step: reads loss_scale, step and updates of the state, and writes all but what is of the
+/// epoch.
 inline const Entry<void(Queue, const UpdateSettings&, const UpdateTable&, StepState*)>
     optimizer_step{"optimizer_step"};
 

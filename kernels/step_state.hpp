@@ -11,8 +11,10 @@ struct StepState {
   int32_t epoch = 0;     // from 0
   int32_t draw = 0;      // slot in the epoch of the batch's first sample
   float loss_scale = 1;  // f16 only; 1 elsewhere
+  int32_t steady = 0;    // updates since the loss scale changed
   int32_t skip = 0;      // 1: this step's gradients were not finite, nothing is updated
-  double loss_sum = 0;   // of the epoch so far, weighted by samples
+  int32_t reserved = 0;
+  double loss_sum = 0;  // of the epoch so far, weighted by samples
 };
 
 }  // namespace gliograd

@@ -71,7 +71,8 @@ void restore(Network& network, const Checkpoint& checkpoint) {
   Plan plan;
   match(source, "parameter", checkpoint.parameters, parameters_of(network), plan);
   match(source, "buffer", checkpoint.buffers, buffers_of(network), plan);
-  for (auto& [from, to] : plan) copy_into(to, *from);
+  Stream& stream = network.weights().stream();
+  for (auto& [from, to] : plan) copy_across(stream, to, *from);
   for (Parameter* parameter : network.weights().parameters()) parameter->bump();
 }
 

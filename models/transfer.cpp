@@ -79,8 +79,8 @@ double value_at(const Tensor& x, int64_t i) {
   return x.dtype == DType::f64 ? x.at<double>(i) : x.at<float>(i);
 }
 
-// to[o, r, s, c] = sum of parts of from[o, r, s, :].
-void adapt(Tensor& to, const Tensor& from, const ChannelPlan& plan) {
+// to[o, r, s, c] = sum of parts of from[o, r, s, :]; both on the host.
+void adapt_on_host(Tensor& to, const Tensor& from, const ChannelPlan& plan) {
   const int64_t rows = to.size() / to.dim(3), new_count = to.dim(3), old_count = from.dim(3);
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t c = 0; c < new_count; ++c) {
@@ -96,6 +96,14 @@ void adapt(Tensor& to, const Tensor& from, const ChannelPlan& plan) {
       }
     }
   }
+}
+
+void adapt(Stream& stream, Tensor& to, const Tensor& from, const ChannelPlan& plan) {
+  if (stream.device() == Device::cpu) return adapt_on_host(to, from, plan);
+  const std::unique_ptr<Stream> host = Stream::cpu();
+  Tensor there = copy_to(*host, to);
+  adapt_on_host(there, from, plan);
+  copy_across(stream, to, there);
 }
 
 }  // namespace
@@ -173,9 +181,10 @@ TransferReport transfer(Network& network, const Checkpoint& from, const Transfer
 
   if (!options.freeze_upto.empty()) network.freeze_upto(options.freeze_upto);  // may refuse
   if (options.freeze_batch_norm) network.weights().freeze_norms("");
-  adapt(first, *first_from, plan);
+  Stream& stream = network.weights().stream();
+  adapt(stream, first, *first_from, plan);
   report.first_layer = plan.words;
-  for (Copy& copy : copies) copy_into(copy.to, *copy.from);
+  for (Copy& copy : copies) copy_across(stream, copy.to, *copy.from);
   for (Parameter* parameter : network.weights().parameters()) {
     parameter->bump();
     if (!parameter->trainable) report.frozen.push_back(parameter->name);

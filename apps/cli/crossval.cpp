@@ -34,11 +34,11 @@ void add_crossval(CLI::App& app) {
   command->add_option("--permute", s.permutations, "also run with labels shuffled, N times")
       ->capture_default_str();
   add_train_options(*command, s.train);
-  add_device_option(*command, options->device);
+  add_device_options(*command, options->device, s.train);
   add_threads_option(*command, s.threads);
   command
       ->add_option("--concurrent-folds", s.concurrent_folds,
-                   "folds at once; 0: threads / intra-threads")
+                   "folds at once; 0: threads / intra-threads, on a GPU at most 8")
       ->capture_default_str();
   command->add_option("--ledger", options->ledger,
                       "CSV of looks; default: beside the prepared set");

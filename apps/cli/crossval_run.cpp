@@ -80,9 +80,9 @@ void print_table(const RunMetrics& run, const CrossvalOptions& options, const st
 }  // namespace
 
 void run_crossval(const CrossvalOptions& options) {
-  const study::CrossvalSettings& settings = options.settings;
+  study::CrossvalSettings settings = options.settings;
+  choose_device(options.device, settings.train);
   study::check_settings(settings);
-  choose_device(options.device);
   watch_for_interrupt();
   const data::Dataset set = data::read_prepared(options.data);
   const study::Target target = study::make_target(set, settings.target);
@@ -97,7 +97,7 @@ void run_crossval(const CrossvalOptions& options) {
   study::check_crossval(set, target, settings, init ? &*init : nullptr);
   check_ledger(options.ledger, options.data);
   const std::vector<study::NamedSetting> named = study::named_settings(settings);
-  RunFacts facts = run_facts(set, options.data, init ? &*init : nullptr);
+  RunFacts facts = run_facts(set, options.data, settings.train.device, init ? &*init : nullptr);
   facts.run.emplace_back("ledger", ledger_path(options.ledger, options.data));
   RunFolder folder(options.out, named, facts, options.allow_other_machine);
   study::Progress progress("crossval", study::crossval_work(set, target, settings), "images",

@@ -11,7 +11,7 @@
 namespace gliograd::cli {
 
 RunFacts run_facts(const data::Dataset& set, const std::string& data_file,
-                   const models::Checkpoint* init) {
+                   const std::string& device, const models::Checkpoint* init) {
   RunFacts facts;
   facts.run = {{"data", std::filesystem::absolute(data_file).string()},
                {"digest", set.digest},
@@ -25,7 +25,8 @@ RunFacts run_facts(const data::Dataset& set, const std::string& data_file,
     facts.run.emplace_back("init-patients", std::to_string(init->seen.ids.size()));
     if (init->seen.provenance_unknown) facts.run.emplace_back("init-provenance", "unknown");
   }
-  facts.machine = {{"device", "cpu"}, {"kind", machine_facts().kind}};
+  facts.machine = {{"device", device},
+                   {"kind", device == "cuda" ? gpu_facts().names[0] : machine_facts().kind}};
   char date[32];
   const std::time_t now = std::time(nullptr);
   std::tm utc{};

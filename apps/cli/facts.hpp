@@ -8,7 +8,8 @@
 
 namespace gliograd::cli {
 
+/// `device`: cpu or cuda, which trains.
 RunFacts run_facts(const data::Dataset& set, const std::string& data_file,
-                   const models::Checkpoint* init);
+                   const std::string& device, const models::Checkpoint* init);
 
 }  // namespace gliograd::cli

@@ -11,6 +11,7 @@ namespace gliograd::cli {
 namespace {
 
 constexpr const char* kFormat = "gliograd.state";
+constexpr int64_t kVersion = 2;  // 1 had no count of steady loss scales
 
 std::vector<int64_t> dims_of(const Shape& shape) {
   std::vector<int64_t> dims;
@@ -94,7 +95,7 @@ std::string numbered(const std::string& name, size_t i) { return name + "/" + st
 void write_fold_state(const std::string& path, const study::FoldState& state) {
   files::Hdf5Writer file(path);
   file.attribute("/", "format", kFormat);
-  file.attribute("/", "version", int64_t{1});
+  file.attribute("/", "version", kVersion);
   file.attribute("/", "stage", int64_t{state.stage});
   file.attribute("/", "epoch", int64_t{state.epoch});
   std::vector<uint8_t> step(sizeof state.step);
@@ -132,8 +133,9 @@ void write_fold_state(const std::string& path, const study::FoldState& state) {
 
 study::FoldState read_fold_state(const std::string& path, Stream& stream) {
   const files::Hdf5Reader file(path);
-  if (file.text_attribute("/", "format") != kFormat || file.int_attribute("/", "version") != 1) {
-    throw Error(concat_text(path, ": not a ", kFormat, " file of version 1"));
+  if (file.text_attribute("/", "format") != kFormat ||
+      file.int_attribute("/", "version") != kVersion) {
+    throw Error(concat_text(path, ": not a ", kFormat, " file of version ", kVersion));
   }
   study::FoldState state;
   state.stage = counter(file, "stage");

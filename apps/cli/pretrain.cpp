@@ -41,18 +41,18 @@ std::string result_json(const study::PretrainResult& result) {
 }
 
 void run_pretrain(const PretrainOptions& options) {
-  const study::PretrainSettings& settings = options.settings;
+  study::PretrainSettings settings = options.settings;
+  choose_device(options.device, settings.train);
   study::check_settings(settings);
-  choose_device(options.device);
   watch_for_interrupt();
   const data::Dataset set = data::read_prepared(options.data);
   study::check_pretrain(set, settings);
   RunFolder folder(options.out, study::named_settings(settings),
-                   run_facts(set, options.data, nullptr), options.allow_other_machine);
-  const std::unique_ptr<Stream> stream = Stream::cpu({.threads = settings.train.intra_threads});
+                   run_facts(set, options.data, settings.train.device, nullptr),
+                   options.allow_other_machine);
   study::Progress progress("pretrain", study::pretrain_work(set, settings), "images",
                            !options.no_progress);
-  const study::PretrainResult result = study::pretrain(set, settings, *stream, folder, progress);
+  const study::PretrainResult result = study::pretrain(set, settings, folder, progress);
   progress.finish();
   models::write_checkpoint(folder.file("model.h5"), result.checkpoint);
   write_atomically(folder.file("history.csv"), history_text(result.history));
@@ -92,7 +92,7 @@ void add_pretrain(CLI::App& app) {
   command->add_option("--holdout-from", s.holdout_from,
                       "COLUMN=VALUE: hold out among these patients alone");
   add_train_options(*command, s.train);
-  add_device_option(*command, options->device);
+  add_device_options(*command, options->device, s.train);
   add_threads_option(*command, s.threads);
   command->add_flag("--allow-other-machine", options->allow_other_machine,
                     "take up a run that began on another kind of CPU");

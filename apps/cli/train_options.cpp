@@ -17,7 +17,7 @@ void add_train_options(CLI::App& command, study::TrainSettings& s) {
   add("--width", s.width, "channels of the first stage (subtype)", network);
   add("--depth", s.depth, "3x3 convolutions a stage (subtype)", network);
   add("--dropout", s.dropout, "of the pooled features", network);
-  add("--dtype", s.dtype, "f32, or f64 for the reference path", network);
+  add("--dtype", s.dtype, "f32; on a GPU also bf16 and f16; on a CPU f64, the reference", network);
   add("--fuse", s.fuse, "numbers beside the network's features: shape, or covariate columns",
       network)
       ->delimiter(',');
@@ -79,18 +79,25 @@ void add_threads_option(CLI::App& command, int& threads) {
       });
 }
 
-void add_device_option(CLI::App& command, std::string& device) {
+void add_device_options(CLI::App& command, std::string& device, study::TrainSettings& settings) {
   device = "auto";
-  command.add_option("--device", device, "auto, cpu or cuda")
+  command.add_option("--device", device, "auto (a GPU where one works), cpu or cuda")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command.add_flag("--deterministic", settings.deterministic,
+                   "GPU: the same bits in every run (on a CPU they are in any case)");
+  command.add_flag("--eager", settings.eager,
+                   "GPU: launch every kernel singly, not a step as one graph (the same bits)");
 }
 
-void choose_device(const std::string& device) {
-  if (device == "cuda") {
-    throw Error("--device cuda: this build trains on the CPU only; use --device cpu or auto");
+void choose_device(const std::string& device, study::TrainSettings& settings) {
+  settings.device = "cpu";
+  if (device != "cpu") {
+    const std::string problem = gpu_problem();
+    if (problem.empty()) settings.device = "cuda";
+    if (device == "cuda" && !problem.empty()) throw Error("--device cuda: " + problem);
   }
-  log_info("device: cpu");
+  log_info("device: " + (settings.device == "cuda" ? gpu_facts().names[0] : settings.device));
 }
 
 }  // namespace gliograd::cli

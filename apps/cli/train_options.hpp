@@ -12,9 +12,10 @@ void add_train_options(CLI::App& command, study::TrainSettings& settings);
 
 /// --threads: in all; by default the cores of this machine. More than there are is noted.
 void add_threads_option(CLI::App& command, int& threads);
-/// cpu or auto; "cuda" is refused in one line where there is none.
-void add_device_option(CLI::App& command, std::string& device);
-/// The device that will be used, said on standard error. Errors: Error for cuda without one.
-void choose_device(const std::string& device);
+/// --device auto, cpu or cuda, and what is only of a GPU.
+void add_device_options(CLI::App& command, std::string& device, study::TrainSettings& settings);
+/// The device that will be used, said on standard error, and written to the settings.
+/// Errors: Error for cuda where no GPU works, with the reason.
+void choose_device(const std::string& device, study::TrainSettings& settings);
 
 }  // namespace gliograd::cli

@@ -143,10 +143,12 @@ void check_crossval(const data::Dataset& set, const Target& target,
                     const CrossvalSettings& settings, const models::Checkpoint* init) {
   check_settings(settings);
   Progress silent("check", 1, "images", false);
+  const Place place(settings.train, set);
   for (int p = 0; p <= settings.permutations; ++p) {
     const Pass pass = make_pass(set, target, settings, p);
     for (const FoldTask& task : tasks_of(pass.split, p)) {
-      FoldRun fold(set, target, settings, init, pass, task, nullptr, silent);  // makes inner folds
+      FoldRun fold(set, place, target, settings, init, pass, task, nullptr,
+                   silent);  // makes inner folds
       if (p == 0 && task.repeat == 0 && task.fold == 0) fold.check();
     }
   }
@@ -176,6 +178,7 @@ CrossvalResult crossval(const data::Dataset& set, const Target& target,
                         const CrossvalSettings& settings, const models::Checkpoint* init,
                         RunStore& store, Progress& progress) {
   check_settings(settings);
+  const Place place(settings.train, set);
   std::vector<Pass> passes;
   std::vector<FoldTask> tasks;
   const std::map<int, double> known = store.permutations();
@@ -200,7 +203,7 @@ CrossvalResult crossval(const data::Dataset& set, const Target& target,
     std::optional<FoldResult> done;
     if (real) done = store.finished(task.repeat, task.fold);
     if (done) check_finished(set, passes[0], task, *done, settings);
-    FoldRun fold(set, target, settings, init, passes[task.permutation], task,
+    FoldRun fold(set, place, target, settings, init, passes[task.permutation], task,
                  real ? &store : nullptr, progress);
     if (done) {
       progress.skip(crossval_work(set, target, settings) / static_cast<int64_t>(tasks.size()));
@@ -223,10 +226,9 @@ CrossvalResult crossval(const data::Dataset& set, const Target& target,
     }
   };
   const int intra = settings.train.intra_threads;
-  const int side_by_side =
-      settings.concurrent_folds > 0
-          ? settings.concurrent_folds
-          : std::min(result.split.folds, std::max(1, settings.threads / intra));
+  const int side_by_side = settings.concurrent_folds > 0
+                               ? settings.concurrent_folds
+                               : std::min(result.split.folds, place.concurrent(settings.threads));
   run_tasks(tasks, side_by_side, intra, run);
 
   for (auto& [place, fold] : folds) {

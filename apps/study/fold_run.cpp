@@ -49,10 +49,11 @@ double pooled_auc(const std::vector<ScoredPatient>& rows, int classes) {
                       : macro_auc(patients, false, name).auc;
 }
 
-FoldRun::FoldRun(const data::Dataset& set, const Target& target, const CrossvalSettings& settings,
-                 const models::Checkpoint* init, const Pass& pass, const FoldTask& task,
-                 RunStore* store, Progress& progress)
+FoldRun::FoldRun(const data::Dataset& set, const Place& place, const Target& target,
+                 const CrossvalSettings& settings, const models::Checkpoint* init, const Pass& pass,
+                 const FoldTask& task, RunStore* store, Progress& progress)
     : set_(set),
+      place_(place),
       target_(target),
       settings_(settings),
       init_(init),
@@ -74,9 +75,10 @@ FoldRun::FoldRun(const data::Dataset& set, const Target& target, const CrossvalS
 
 FoldResult FoldRun::run() {
   const auto start = std::chrono::steady_clock::now();
-  stream_ = Stream::cpu({.threads = settings_.train.intra_threads, .random = key(0)});
+  stream_ = place_.stream(key(0));
   if (store_ != nullptr) {
-    if (auto saved = store_->load_state(task_.repeat, task_.fold, *stream_)) {
+    const std::unique_ptr<Stream> host = Stream::cpu();
+    if (auto saved = store_->load_state(task_.repeat, task_.fold, *host)) {
       state_ = std::move(*saved);
       check_resumable();
       resumed_ = true;
@@ -90,7 +92,7 @@ FoldResult FoldRun::run() {
   result.repeat = task_.repeat;
   result.fold = task_.fold;
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  result.peak_bytes = stream_->allocator()->stats().peak_bytes;
+  result.peak_bytes = stream_->allocator()->stats().peak_bytes + graph_bytes_;
   return result;
 }
 
@@ -129,7 +131,7 @@ void FoldRun::check_resumable() const {
 }
 
 void FoldRun::check() {
-  stream_ = Stream::cpu({.threads = settings_.train.intra_threads, .random = key(0)});
+  stream_ = place_.stream(key(0));
   trainer_at(inner_count_, training_);
 }
 
@@ -193,9 +195,9 @@ Problem FoldRun::problem(const std::vector<int32_t>& patients, int inner) const 
 std::unique_ptr<Trainer> FoldRun::trainer_at(int stage, const std::vector<int32_t>& patients) {
   const int inner = stage < inner_count_ ? stage + 1 : 0;
   stream_->set_random(key(inner));
-  *stream_->state() = StepState{};
+  stream_->write_state({});
   auto trainer =
-      std::make_unique<Trainer>(*stream_, settings_.train, problem(patients, inner), init_);
+      std::make_unique<Trainer>(*stream_, place_, settings_.train, problem(patients, inner), init_);
   if (resumed_ && state_.epoch > 0) {
     trainer->restore(state_.tensors, state_.step, state_.epoch);
     count_as_done_epochs(*trainer);
@@ -218,11 +220,12 @@ void FoldRun::train_one_epoch(Trainer& trainer) {
   });
   state_.history.push_back(row);
   state_.epoch = row.epoch;
+  graph_bytes_ = std::max(graph_bytes_, trainer.graph_bytes());
 }
 
 void FoldRun::save(const Trainer& trainer) {
   if (store_ == nullptr) return;
-  state_.step = *stream_->state();
+  state_.step = stream_->read_state();
   state_.tensors = trainer.state();
   store_->save_state(task_.repeat, task_.fold, state_);
 }

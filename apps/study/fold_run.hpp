@@ -40,9 +40,9 @@ double pooled_auc(const std::vector<ScoredPatient>& rows, int classes);
 /// Trains and scores the networks of one fold, from the state that the store holds.
 class FoldRun {
  public:
-  FoldRun(const data::Dataset& set, const Target& target, const CrossvalSettings& settings,
-          const models::Checkpoint* init, const Pass& pass, const FoldTask& task, RunStore* store,
-          Progress& progress);
+  FoldRun(const data::Dataset& set, const Place& place, const Target& target,
+          const CrossvalSettings& settings, const models::Checkpoint* init, const Pass& pass,
+          const FoldTask& task, RunStore* store, Progress& progress);
 
   /// Takes up the state that the store holds, or begins. Interrupted after Ctrl-C.
   FoldResult run();
@@ -74,6 +74,7 @@ class FoldRun {
   FoldResult train_outer();
 
   const data::Dataset& set_;
+  const Place& place_;
   const Target& target_;
   const CrossvalSettings& settings_;
   const models::Checkpoint* init_;
@@ -84,6 +85,7 @@ class FoldRun {
   std::vector<int32_t> training_, test_, inner_of_;
   int inner_count_ = 0;
   std::unique_ptr<Stream> stream_;
+  int64_t graph_bytes_ = 0;  // the most of any of its networks
   FoldState state_;
   models::Checkpoint model_;
   bool resumed_ = false;

@@ -251,8 +251,9 @@ void check_settings(const PretrainSettings& s) {
 void check_pretrain(const data::Dataset& set, const PretrainSettings& settings) {
   check_settings(settings);
   const Task task = make_task(set, settings);
-  const std::unique_ptr<Stream> stream = Stream::cpu({.threads = settings.train.intra_threads});
-  Trainer(*stream, settings.train, make_problem(set, settings, task), nullptr);
+  const Place place(settings.train, set);
+  const std::unique_ptr<Stream> stream = place.stream({.seed = settings.train.seed});
+  Trainer(*stream, place, settings.train, make_problem(set, settings, task), nullptr);
 }
 
 int64_t pretrain_work(const data::Dataset& set, const PretrainSettings& settings) {
@@ -262,17 +263,19 @@ int64_t pretrain_work(const data::Dataset& set, const PretrainSettings& settings
                                  settings.train.batch);
 }
 
-PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settings, Stream& stream,
-                        RunStore& store, Progress& progress) {
+PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settings, RunStore& store,
+                        Progress& progress) {
   check_settings(settings);
   const auto start = std::chrono::steady_clock::now();
   const Task task = make_task(set, settings);
-  stream.set_random({.seed = settings.train.seed});
-  Trainer trainer(stream, settings.train, make_problem(set, settings, task), nullptr);
+  const Place place(settings.train, set);
+  const std::unique_ptr<Stream> stream = place.stream({.seed = settings.train.seed});
+  const std::unique_ptr<Stream> host = Stream::cpu();
+  Trainer trainer(*stream, place, settings.train, make_problem(set, settings, task), nullptr);
 
   FoldState state;
   std::vector<std::pair<std::string, Tensor>> best;
-  if (auto saved = store.load_state(0, 0, stream)) {
+  if (auto saved = store.load_state(0, 0, *host)) {
     state = std::move(*saved);
     std::vector<std::pair<std::string, Tensor>> current;
     for (auto& one : state.tensors) {
@@ -304,7 +307,7 @@ PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settin
     progress.note(concat_text("epoch ", row.epoch, ", held-out score ", row.inner_auc));
     state.history.push_back(row);
     state.epoch = row.epoch;
-    state.step = *stream.state();
+    state.step = stream->read_state();
     state.tensors = trainer.state();
     state.tensors.insert(state.tensors.end(), best.begin(), best.end());
     store.save_state(0, 0, state);
@@ -323,7 +326,7 @@ PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settin
   result.checkpoint.seen = seen_by(set, everybody, nullptr);
   result.checkpoint.notes["task"] = settings.task;
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  result.peak_bytes = stream.allocator()->stats().peak_bytes;
+  result.peak_bytes = stream->allocator()->stats().peak_bytes + trainer.graph_bytes();
   return result;
 }
 

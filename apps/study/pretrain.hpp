@@ -43,8 +43,8 @@ struct PretrainResult {
 /// holds the state between epochs as fold 0 of repeat 0.
 /// Errors: Error for the task "tumor" on a set without masks, with one class only, or with the mask
 /// among the inputs (it would hold the answer); for the task "category" without that column.
-PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settings, Stream& stream,
-                        RunStore& store, Progress& progress);
+PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settings, RunStore& store,
+                        Progress& progress);
 
 /// Whether these settings fit the set, before anything is written. Errors: as pretrain().
 void check_pretrain(const data::Dataset& set, const PretrainSettings& settings);

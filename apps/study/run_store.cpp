@@ -18,7 +18,7 @@ void check_saved(const FoldState& state, int stages, int epochs, int64_t steps_p
   if (step.step != state.epoch * steps_per_epoch) {
     refuse("step ", step.step, " behind ", state.epoch, " epochs of ", steps_per_epoch, " steps");
   }
-  if (step.updates < 0 || step.updates > step.step || !(step.loss_scale > 0) ||
+  if (step.updates < 0 || step.updates > step.step || step.steady < 0 || !(step.loss_scale > 0) ||
       !std::isfinite(step.loss_scale) || !std::isfinite(step.loss_sum)) {
     refuse("its step counters hold what no training leaves");
   }

@@ -47,7 +47,7 @@ Select select_named(const std::string& name) {
 
 std::vector<NamedSetting> named_settings(const TrainSettings& s) {
   using Int = int64_t;
-  return {
+  std::vector<NamedSetting> all = {
       {"model", s.model},
       {"width", Int{s.width}},
       {"depth", Int{s.depth}},
@@ -82,6 +82,11 @@ std::vector<NamedSetting> named_settings(const TrainSettings& s) {
       {"seed", Int{s.seed}},
       {"intra-threads", Int{s.intra_threads}},
   };
+  if (s.device == "cuda") {  // on a CPU neither means anything
+    all.push_back({"deterministic", s.deterministic});
+    all.push_back({"eager", s.eager, false});  // the same bits
+  }
+  return all;
 }
 
 std::vector<NamedSetting> named_settings(const CrossvalSettings& s) {
@@ -122,7 +127,13 @@ void check_settings(const TrainSettings& s) {
   check_range("width", s.width, 1, 1024);
   check_range("depth", s.depth, 1, 16);
   check_range("dropout", s.dropout, 0, 0.99);
-  check_one_of("dtype", s.dtype, {"f32", "f64"});
+  check_one_of("dtype", s.dtype, {"f32", "bf16", "f16", "f64"});
+  check_one_of("device", s.device, {"cpu", "cuda"});
+  const bool gpu = s.device == "cuda";
+  if (!gpu && (s.dtype == "bf16" || s.dtype == "f16")) {
+    throw Error(concat_text("--dtype ", s.dtype, " needs a GPU (--device cuda)"));
+  }
+  if (gpu && s.dtype == "f64") throw Error("--dtype f64 is the reference: use --device cpu");
   check_range("epochs", s.epochs, 1, 100000);
   check_range("batch", s.batch, 2, 65536);
   check_one_of("optimizer", s.optimizer, {"sgd", "adam", "adamw"});

@@ -53,6 +53,10 @@ struct TrainSettings {
   std::vector<std::string> fuse;  // covariates or "shape", in front of the last layer
   uint32_t seed = 1;
   int intra_threads = 1;  // of one network; bits may differ with it
+  // Where: recorded with the machine, not among the settings.
+  std::string device = "cpu";  // cpu, cuda
+  bool deterministic = false;  // GPU: the same bits in every run
+  bool eager = false;          // GPU: every kernel launched singly, not a step as one graph
 };
 
 /// A cross-validation: what is predicted, how patients are split, how epochs are chosen.

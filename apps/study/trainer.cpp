@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
+#include "data/augment_policy.hpp"
 #include "engine/core/error.hpp"
+#include "engine/core/log.hpp"
 #include "engine/ops/softmax_cross_entropy.hpp"
+#include "engine/optim/batch_end.hpp"
 #include "engine/tensor/cast.hpp"
 #include "models/catalog.hpp"
 
@@ -14,6 +16,10 @@ namespace {
 
 // Seconds of gradient noise are worth little in evaluation; a large batch costs only memory.
 constexpr size_t kEvaluationBatch = 64;
+
+// Where f16's loss scale begins, and how many updates in a row double it: as PyTorch's GradScaler.
+constexpr float kFirstLossScale = 65536;
+constexpr int kScaleInterval = 2000;
 
 models::Settings network_settings(const TrainSettings& s, int64_t channels, int64_t classes,
                                   int64_t extra) {
@@ -48,7 +54,41 @@ OptimizerOptions optimizer_options(const TrainSettings& s) {
           .momentum = s.momentum,
           .nesterov = true,
           .clip_norm = s.clip_norm,
-          .ema_decay = s.ema};
+          .ema_decay = s.ema,
+          .scale_interval = s.dtype == "f16" ? kScaleInterval : 0};
+}
+
+DType dtype_of_network(const std::string& name) {
+  return name == "f64"    ? DType::f64
+         : name == "bf16" ? DType::bf16
+         : name == "f16"  ? DType::f16
+                          : DType::f32;
+}
+
+AugmentOptions augment_options(const TrainSettings& settings, const InputSpec& input) {
+  AugmentOptions options = data::augment_preset(settings.preset);
+  for (const std::string& one : settings.augment) {
+    const size_t equals = one.find('=');
+    if (equals == std::string::npos) {
+      throw Error(concat_text("--augment wants NAME=VALUE; got \"", one, "\""));
+    }
+    data::set_augment_option(options, one.substr(0, equals), one.substr(equals + 1));
+  }
+  check_augment_options(options, input);
+  return options;
+}
+
+BatchSource batch_source(const Place& place, const TrainSettings& settings, const InputSpec& input,
+                         const Problem& problem, DType dtype) {
+  BatchSource source{.set = place.set(),
+                     .input = input,
+                     .augment = augment_options(settings, input),
+                     .labels = problem.labels,
+                     .fused = problem.fused,
+                     .patients = {},
+                     .dtype = dtype};
+  for (const data::Slice& slice : problem.set->slices) source.patients.push_back(slice.patient);
+  return source;
 }
 
 LearningRates learning_rates(const TrainSettings& s, int64_t steps_per_epoch) {
@@ -80,29 +120,23 @@ class AveragedWeights {
 
 }  // namespace
 
-Trainer::Trainer(Stream& stream, const TrainSettings& settings, Problem problem,
+Trainer::Trainer(Stream& stream, const Place& place, const TrainSettings& settings, Problem problem,
                  const models::Checkpoint* init)
     : stream_(stream),
       settings_(settings),
       problem_(std::move(problem)),
-      dtype_(settings.dtype == "f64" ? DType::f64 : DType::f32),
-      resident_(*problem_.set) {
+      dtype_(dtype_of_network(settings.dtype)),
+      host_(Stream::cpu()) {
   const data::Dataset& set = *problem_.set;
   input_ = input_of(set, settings);
-  augment_ = data::augment_preset(settings.preset);
-  for (const std::string& one : settings.augment) {
-    const size_t equals = one.find('=');
-    if (equals == std::string::npos) {
-      throw Error(concat_text("--augment wants NAME=VALUE; got \"", one, "\""));
-    }
-    data::set_augment_option(augment_, one.substr(0, equals), one.substr(equals + 1));
-  }
-  check_augment_options(augment_, input_);
+  batches_ =
+      std::make_unique<Batches>(stream, batch_source(place, settings, input_, problem_, dtype_),
+                                settings.batch, steps_per_epoch() * settings.batch);
   network_ = models::make_network(
       settings.model,
       network_settings(settings, input_.channels(), static_cast<int64_t>(problem_.classes.size()),
                        problem_.fused.count),
-      stream, dtype_);
+      stream, dtype_ == DType::f64 ? DType::f64 : DType::f32);
   std::vector<ParameterGroup> groups;
   const double decay = settings.weight_decay;
   if (init != nullptr) {
@@ -130,53 +164,60 @@ Trainer::Trainer(Stream& stream, const TrainSettings& settings, Problem problem,
   }
 }
 
-Tensor Trainer::batch_extra(const std::vector<int32_t>& slices) {
-  const int64_t f = problem_.fused.count;
-  if (f == 0) return {};
-  Tensor extra = empty(stream_, {static_cast<int64_t>(slices.size()), f});
-  for (size_t i = 0; i < slices.size(); ++i) {
-    std::memcpy(extra.data<float>() + i * f,
-                problem_.fused.values.data() + problem_.set->slices[slices[i]].patient * f,
-                f * sizeof(float));
-  }
-  return cast(extra, dtype_);
+// The host's part of a step is the same each time, so that it can be recorded: on a GPU it reads
+// nothing back, and copies of the weights are made anew, whoever has made some in between.
+void Trainer::step() {
+  if (stream_.device() == Device::cuda) changed();
+  const Batch batch = batches_->next();
+  Tape tape(stream_, dtype_);
+  const Tensor logits = network_->forward(tape, batch.images, batch.extra, Mode::train);
+  const Tensor loss = softmax_cross_entropy(tape, logits, batch.labels,
+                                            {.label_smoothing = settings_.label_smoothing});
+  tape.backward(loss);
+  optimizer_->step();
+  end_batch(stream_, loss, settings_.batch);
+}
+
+void Trainer::changed() {
+  for (Parameter* p : network_->weights().parameters()) p->bump();
 }
 
 HistoryRow Trainer::train_epoch(const std::function<void(int64_t)>& after_step) {
-  StepState& state = *stream_.state();
+  StepState state = stream_.read_state();
+  const int64_t updates = state.updates;
+  HistoryRow row;
+  row.lr = optimizer_->rates()[state.step];
   state.epoch = epoch_;
   state.draw = 0;
   state.loss_sum = 0;
-  const std::vector<int32_t> draws = problem_.draws(epoch_);
-  const int64_t batch = settings_.batch;
-  GG_CHECK(static_cast<int64_t>(draws.size()) == problem_.steps_per_epoch * batch,
-           "trainer: an epoch needs ", problem_.steps_per_epoch * batch, " draws; got ",
-           draws.size());
-  Tensor labels = empty(stream_, {batch}, DType::i32);
-  HistoryRow row;
-  row.lr = optimizer_->rates()[state.step];
-  for (int64_t first = 0; first < static_cast<int64_t>(draws.size()); first += batch) {
-    const std::vector<int32_t> slices(draws.begin() + first, draws.begin() + first + batch);
-    state.draw = static_cast<int32_t>(first);
-    for (int64_t i = 0; i < batch; ++i) labels.at<int32_t>(i) = problem_.labels[slices[i]];
-    const Tensor x =
-        cast(augment(stream_, resident_.set(), input_, slices, augment_, state).images, dtype_);
-    Tape tape(stream_, dtype_);
-    const Tensor logits = network_->forward(tape, x, batch_extra(slices), Mode::train);
-    const Tensor loss =
-        softmax_cross_entropy(tape, logits, labels, {.label_smoothing = settings_.label_smoothing});
-    tape.backward(loss);
-    optimizer_->step();
-    state.loss_sum += to_values(loss)[0] * static_cast<double>(batch);
-    if (after_step) after_step(batch);
+  if (settings_.dtype == "f16" && state.step == 0) state.loss_scale = kFirstLossScale;
+  stream_.write_state(state);
+  batches_->begin_epoch(problem_.draws(epoch_));
+  const bool graph = stream_.device() == Device::cuda && !settings_.eager;
+  if (graph && !graph_) graph_ = std::make_unique<CapturedWork>(stream_);
+  for (int64_t i = 0; i < steps_per_epoch(); ++i) {
+    if (graph) {
+      graph_->next([this] { step(); });
+    } else {
+      step();
+    }
+    if (after_step) after_step(settings_.batch);
   }
+  if (graph) changed();  // a replay tells the host nothing
   ++epoch_;
+  state = stream_.read_state();
   row.epoch = epoch_;
   row.steps = state.step;
-  row.train_loss = state.loss_sum / static_cast<double>(draws.size());
+  row.train_loss = state.loss_sum / static_cast<double>(steps_per_epoch() * settings_.batch);
   if (!std::isfinite(row.train_loss)) {
     throw WorkError(concat_text("training: the loss of epoch ", epoch_, " is ", row.train_loss,
                                 "; try a lower --learning-rate or --clip-norm"));
+  }
+  const int64_t skipped = steps_per_epoch() - (state.updates - updates);
+  if (skipped > 0) {
+    log_info(concat_text("note: epoch ", epoch_, ": ", skipped, " of ", steps_per_epoch(),
+                         " steps changed nothing, their gradients were not finite",
+                         settings_.dtype == "f16" ? " at that loss scale" : ""));
   }
   return row;
 }
@@ -187,13 +228,9 @@ void Trainer::add_probabilities(const std::vector<int32_t>& slices, int view,
   for (size_t first = 0; first < slices.size(); first += kEvaluationBatch) {
     const size_t end = std::min(slices.size(), first + kEvaluationBatch);
     const std::vector<int32_t> part(slices.begin() + first, slices.begin() + end);
-    const std::vector<AugmentParams> views(part.size(), square_symmetry(view));
-    const Tensor images = view == 0
-                              ? sample(stream_, resident_.set(), input_, part).images
-                              : augment_as(stream_, resident_.set(), input_, part, views).images;
+    const Batch batch = batches_->plain(part, view);
     Tape tape = Tape::off(stream_, dtype_);
-    const Tensor logits =
-        network_->forward(tape, cast(images, dtype_), batch_extra(part), Mode::eval);
+    const Tensor logits = network_->forward(tape, batch.images, batch.extra, Mode::eval);
     const std::vector<double> p = to_values(softmax(tape, logits));
     const size_t classes = problem_.classes.size();
     for (size_t i = 0; i < part.size(); ++i) {
@@ -241,7 +278,7 @@ std::vector<std::vector<double>> Trainer::patient_probabilities(
   return means;
 }
 
-std::vector<std::pair<std::string, Tensor>> Trainer::state() const {
+std::vector<std::pair<std::string, Tensor>> Trainer::own_state() const {
   std::vector<std::pair<std::string, Tensor>> tensors;
   for (const Parameter* p : network_->weights().parameters()) {
     tensors.emplace_back("parameter/" + p->name, p->master);
@@ -255,9 +292,16 @@ std::vector<std::pair<std::string, Tensor>> Trainer::state() const {
   return tensors;
 }
 
+std::vector<std::pair<std::string, Tensor>> Trainer::state() const {
+  std::vector<std::pair<std::string, Tensor>> tensors = own_state();
+  if (stream_.device() == Device::cpu) return tensors;
+  for (auto& [name, tensor] : tensors) tensor = copy_to(*host_, tensor);
+  return tensors;
+}
+
 void Trainer::restore(const std::vector<std::pair<std::string, Tensor>>& tensors,
                       const StepState& step, int epoch) {
-  std::vector<std::pair<std::string, Tensor>> own = state();
+  std::vector<std::pair<std::string, Tensor>> own = own_state();
   if (own.size() != tensors.size()) {
     throw Error(
         concat_text("resumption: ", own.size(), " tensors expected, ", tensors.size(), " saved"));
@@ -277,9 +321,9 @@ void Trainer::restore(const std::vector<std::pair<std::string, Tensor>>& tensors
       }
     }
   }
-  for (size_t i = 0; i < own.size(); ++i) copy_into(own[i].second, tensors[i].second);
-  for (Parameter* p : network_->weights().parameters()) p->bump();
-  *stream_.state() = step;
+  for (size_t i = 0; i < own.size(); ++i) copy_across(stream_, own[i].second, tensors[i].second);
+  changed();
+  stream_.write_state(step);
   epoch_ = epoch;
 }
 
@@ -288,9 +332,7 @@ models::Checkpoint Trainer::checkpoint() {
   models::Checkpoint checkpoint = models::capture(*network_);
   for (auto* list : {&checkpoint.parameters, &checkpoint.buffers}) {
     for (models::NamedTensor& one : *list) {
-      Tensor copy = empty_like(one.value);
-      copy_into(copy, one.value);
-      one.value = copy;
+      one.value = copy_to(stream_.device() == Device::cpu ? stream_ : *host_, one.value);
     }
   }
   checkpoint.input = {.channels = input_names(*problem_.set, input_),
@@ -298,11 +340,13 @@ models::Checkpoint Trainer::checkpoint() {
                       .window = input_.height,
                       .normalization = "robust"};
   checkpoint.classes = problem_.classes;
-  checkpoint.step = stream_.state()->step;
+  checkpoint.step = stream_.read_state().step;
   checkpoint.epoch = epoch_;
   checkpoint.seed = settings_.seed;
   return checkpoint;
 }
+
+int64_t Trainer::graph_bytes() const { return graph_ ? graph_->arena().stats().peak_bytes : 0; }
 
 models::SeenRecord seen_by(const data::Dataset& set, const std::vector<int32_t>& patients,
                            const models::Checkpoint* init) {

@@ -8,13 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include "apps/study/batches.hpp"
 #include "apps/study/fused_features.hpp"
+#include "apps/study/place.hpp"
 #include "apps/study/run_store.hpp"
 #include "apps/study/settings.hpp"
-#include "data/augment_policy.hpp"
 #include "data/dataset.hpp"
-#include "engine/device/stream.hpp"
-#include "engine/ops/augment.hpp"
+#include "engine/device/captured_work.hpp"
 #include "engine/optim/optimizer.hpp"
 #include "models/network.hpp"
 #include "models/transfer.hpp"
@@ -34,13 +34,16 @@ struct Problem {
 
 class Trainer {
  public:
-  /// A new network on `stream`, from random weights or from `init`. The stream's random key names
-  /// all its random numbers. Errors: Error for settings that do not fit the set or the checkpoint.
-  Trainer(Stream& stream, const TrainSettings& settings, Problem problem,
+  /// A new network on `stream`, which is one of `place`, from random weights or from `init`. The
+  /// stream's random key names all its random numbers. Errors: Error for settings that do not fit
+  /// the set or the checkpoint.
+  Trainer(Stream& stream, const Place& place, const TrainSettings& settings, Problem problem,
           const models::Checkpoint* init);
 
   int64_t steps_per_epoch() const { return problem_.steps_per_epoch; }
-  /// Trains one epoch. `after_step` is told the images of each batch, and may throw.
+  /// Trains one epoch. `after_step` is told the images of each batch, and may throw. On a GPU a
+  /// step is one graph, recorded at the third, and is only queued when `after_step` is called: the
+  /// host reads nothing back before the epoch's end.
   HistoryRow train_epoch(const std::function<void(int64_t)>& after_step);
 
   /// [n][classes]: mean over a patient's slices (weighted by tumor area where asked for) of the
@@ -49,17 +52,20 @@ class Trainer {
   /// [n][classes] of single slices, in evaluation mode.
   std::vector<std::vector<double>> slice_probabilities(const std::vector<int32_t>& slices);
 
-  /// All that going on after this epoch needs, beside the stream's StepState.
+  /// All that going on after this epoch needs, beside the stream's StepState, on the host.
   std::vector<std::pair<std::string, Tensor>> state() const;
   /// Errors: Error when names or shapes differ from this network's.
   void restore(const std::vector<std::pair<std::string, Tensor>>& tensors, const StepState& step,
                int epoch);
-  /// A copy of the weights, as they are evaluated.
+  /// A copy of the weights, as they are evaluated, on the host.
   models::Checkpoint checkpoint();
+  /// The most memory that the captured step held, in bytes; 0 without one.
+  int64_t graph_bytes() const;
 
  private:
-  Tensor batch_images(const std::vector<int32_t>& slices, bool augmented);
-  Tensor batch_extra(const std::vector<int32_t>& slices);
+  std::vector<std::pair<std::string, Tensor>> own_state() const;
+  void step();
+  void changed();
   void add_probabilities(const std::vector<int32_t>& slices, int view,
                          std::vector<std::vector<double>>& sums);
 
@@ -68,10 +74,11 @@ class Trainer {
   Problem problem_;
   DType dtype_;
   InputSpec input_;
-  AugmentOptions augment_;
-  data::Resident resident_;
+  std::unique_ptr<Stream> host_;  // for copies of what is on a GPU
   std::unique_ptr<models::Network> network_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Batches> batches_;
+  std::unique_ptr<CapturedWork> graph_;  // on a GPU, unless eager
   int epoch_ = 0;
 };
 

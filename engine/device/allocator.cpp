@@ -118,7 +118,13 @@ std::unique_ptr<MemorySource> MemorySource::another() const { return host_memory
 CachingAllocator::CachingAllocator(std::unique_ptr<MemorySource> source)
     : source_(std::move(source)) {}
 
-CachingAllocator::~CachingAllocator() { trim(); }
+CachingAllocator::~CachingAllocator() {
+  try {
+    trim();
+  } catch (const kernels::DeviceError&) {
+    // A GPU that has failed takes nothing back; whoever asked for its results was told.
+  }
+}
 
 std::shared_ptr<CachingAllocator> CachingAllocator::sibling() const {
   return std::make_shared<CachingAllocator>(source_->another());

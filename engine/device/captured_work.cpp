@@ -29,12 +29,19 @@ CapturedWork::CapturedWork(Stream& stream) : stream_(&stream) {
 }
 
 CapturedWork::~CapturedWork() {
-  if (graph_.handle != nullptr) kernels::free_graph(graph_);
+  if (graph_.handle == nullptr) return;
+  try {
+    stream_->wait();  // for replays still queued
+  } catch (const kernels::DeviceError&) {
+    // It has failed; whoever asked for its results was told.
+  }
+  kernels::free_graph(graph_);
 }
 
 void CapturedWork::run(const std::function<void()>& work) {
   const Using scope(*stream_, arena_);
   work();
+  ++runs_;
 }
 
 void CapturedWork::capture(const std::function<void()>& work) {
@@ -53,6 +60,15 @@ void CapturedWork::capture(const std::function<void()>& work) {
 void CapturedWork::replay() {
   GG_CHECK(graph_.handle != nullptr, "captured work: capture() comes first");
   kernels::launch_graph(graph_, stream_->queue());
+}
+
+void CapturedWork::next(const std::function<void()>& work) {
+  if (runs_ < 2) {
+    run(work);
+    return;
+  }
+  if (graph_.handle == nullptr) capture(work);
+  replay();
 }
 
 int64_t CapturedWork::nodes() const {

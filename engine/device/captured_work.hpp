@@ -13,10 +13,12 @@ namespace gliograd {
 /// writes.
 ///
 ///   CapturedWork step(stream);
-///   step.run(train_one_step);      // step 1, eagerly: makes what stays (gradients, copies of
-///   weights) step.run(train_one_step);      // step 2: now the arena holds all that a later step
-///   takes step.capture(train_one_step);  // recorded, not run; host code of it runs now and never
-///   again step.replay();                 // steps 3, 4, ...
+///   step.run(work);      // 1, eagerly: makes what stays (gradients, copies of weights)
+///   step.run(work);      // 2: now the arena holds all that a later one takes
+///   step.capture(work);  // recorded, not run: its host code runs now and never again
+///   step.replay();       // 3, 4, ...
+///
+/// next(work) is these calls in this order, one a step.
 ///
 /// What changes from step to step has to be read from memory of the device by the kernels
 /// (StepState); the host reads nothing back inside.
@@ -34,6 +36,8 @@ class CapturedWork {
   void capture(const std::function<void()>& work);
   /// Errors: Error before capture().
   void replay();
+  /// One more step of the same work: run twice, then captured and replayed.
+  void next(const std::function<void()>& work);
 
   /// Launches of the recorded work: kernels, copies, fills.
   int64_t nodes() const;
@@ -43,6 +47,7 @@ class CapturedWork {
   Stream* stream_;
   std::shared_ptr<CachingAllocator> arena_;
   kernels::Graph graph_;
+  int runs_ = 0;
 };
 
 }  // namespace gliograd

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "engine/core/error.hpp"
+#include "engine/device/stream.hpp"
 #include "kernels/conv.hpp"
 #include "kernels/runtime.hpp"
 
@@ -182,6 +183,22 @@ GpuCode gpu_code_for(const GpuLibraryFacts& library, int capability, int driver)
 
 std::string cuda_version_text(int version) {
   return concat_text(version / 1000, '.', version % 1000 / 10);
+}
+
+std::string gpu_problem() {
+  const GpuFacts facts = gpu_facts();
+  if (facts.names.empty()) return facts.problem;
+  try {
+    const kernels::DeviceFacts gpu = kernels::device_facts(0);
+    if (gpu_code_for(gpu_library_facts(), 10 * gpu.major + gpu.minor, gpu.driver) ==
+        GpuCode::none) {
+      return gpu.name + ": this build has no code for it";
+    }
+    Stream::cuda(0)->wait();
+    return "";
+  } catch (const WorkError& error) {
+    return error.what();
+  }
 }
 
 std::string onednn_version() {

@@ -32,6 +32,8 @@ struct GpuFacts {
 GpuFacts gpu_facts();
 /// Of a GPU that streams run on, by the CUDA runtime. Errors: DeviceError where there is none.
 std::string gpu_name(int device = 0);
+/// Why the first GPU cannot be used by this program; empty where it can.
+std::string gpu_problem();
 
 /// The GPU library beside this program (kernels/entry.hpp), which the call opens.
 struct GpuLibraryFacts {

@@ -340,21 +340,27 @@ SampleBatch augment(Stream& stream, const ResidentSet& set, const InputSpec& inp
   if (stream.device() == Device::cuda) {
     std::vector<AugmentParams> params;
     for (size_t i = 0; i < slices.size(); ++i) params.push_back(params_of(static_cast<int64_t>(i)));
-    return augment_cuda::augment_as(stream, set, input, slices, params, with_masks);
+    return augment_as(stream, set, input, slices, params, with_masks);
   }
   return run(stream, set, input, slices, params_of, with_masks);
+}
+
+void check_augment_as(const Stream& stream, const ResidentSet& set, const InputSpec& input,
+                      std::span<const int32_t> slices, std::span<const AugmentParams> params,
+                      WithMasks with_masks) {
+  check_sample("augment", stream.device(), set, input, slices, with_masks);
+  GG_CHECK(params.size() == slices.size(), "augment: needs one set of parameters a slice; got ",
+           params.size(), " for ", slices.size());
+  for (const AugmentParams& p : params) check_params(p, input);
 }
 
 SampleBatch augment_as(Stream& stream, const ResidentSet& set, const InputSpec& input,
                        std::span<const int32_t> slices, std::span<const AugmentParams> params,
                        WithMasks with_masks) {
-  check_sample("augment", stream.device(), set, input, slices, with_masks);
-  GG_CHECK(params.size() == slices.size(), "augment: needs one set of parameters a slice; got ",
-           params.size(), " for ", slices.size());
-  for (const AugmentParams& p : params) check_params(p, input);
   if (stream.device() == Device::cuda) {
-    return augment_cuda::augment_as(stream, set, input, slices, params, with_masks);
+    return augment_as(stream, set, input, slices, params, plain_form(input, slices, with_masks));
   }
+  check_augment_as(stream, set, input, slices, params, with_masks);
   const auto params_of = [&](int64_t i) { return params[static_cast<size_t>(i)]; };
   return run(stream, set, input, slices, params_of, with_masks);
 }

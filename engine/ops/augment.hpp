@@ -41,5 +41,9 @@ constexpr int kSquareSymmetries = 8;
 ///         strength outside its range, not finite, or knots so close that a window has more than
 ///         kMaxKnots of them on an axis.
 void check_augment_options(const AugmentOptions& options, const InputSpec& input);
+/// The errors of augment_as(), for its paths.
+void check_augment_as(const Stream& stream, const ResidentSet& set, const InputSpec& input,
+                      std::span<const int32_t> slices, std::span<const AugmentParams> params,
+                      WithMasks with_masks);
 
 }  // namespace gliograd

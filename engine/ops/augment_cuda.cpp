@@ -38,11 +38,11 @@ kernels::AugmentBatch batch_of(Stream& stream, const ResidentSet& set, const Inp
   return batch;
 }
 
-SampleBatch empty_batch(Stream& stream, const InputSpec& input, const NextBatch& next) {
+SampleBatch empty_batch(Stream& stream, const InputSpec& input, const BatchForm& form) {
   SampleBatch batch;
-  batch.images = empty(stream, {next.images, input.height, input.width, next.channels}, next.dtype);
-  if (next.with_masks == WithMasks::yes) {
-    batch.masks = empty(stream, {next.images, input.height, input.width}, DType::u8);
+  batch.images = empty(stream, {form.images, input.height, input.width, form.channels}, form.dtype);
+  if (form.with_masks == WithMasks::yes) {
+    batch.masks = empty(stream, {form.images, input.height, input.width}, DType::u8);
   }
   return batch;
 }
@@ -51,10 +51,16 @@ Tensor params_memory(Stream& stream, int64_t images) {
   return empty(stream, {images * static_cast<int64_t>(sizeof(AugmentParams))}, DType::u8);
 }
 
-const int32_t* integers(const char* name, const Tensor& x) {
+const int32_t* order_of(const Tensor& x) {
   GG_CHECK(x.defined() && x.dtype == DType::i32 && x.device() == Device::cuda,
-           "augment_next: ", name, " must be i32 on the GPU");
+           "next batch: the order must be i32 on the GPU");
   return static_cast<const int32_t*>(x.raw());
+}
+
+void check_form(const InputSpec& input, const BatchForm& form) {
+  GG_CHECK(form.images > 0, "batch on a GPU: needs at least one image; got ", form.images);
+  GG_CHECK(form.channels >= input.channels(), "batch on a GPU: ", form.channels,
+           " channels cannot hold the input's ", input.channels());
 }
 
 }  // namespace
@@ -83,18 +89,16 @@ DeviceSet::DeviceSet(Stream& stream, const ResidentSet& host) : set_(host) {
 
 SampleBatch augment_next(Stream& stream, const ResidentSet& set, const InputSpec& input,
                          const Tensor& order, const AugmentOptions& options,
-                         const NextBatch& next) {
+                         const BatchForm& form) {
   const OpRange range(stream, "augment");
-  check_input("augment_next", set, input, next.with_masks);
+  check_input("augment_next", set, input, form.with_masks);
   check_augment_options(options, input);
+  check_form(input, form);
   GG_CHECK(stream.device() == Device::cuda, "augment_next: the stream must be a GPU's");
-  GG_CHECK(next.images > 0, "augment_next: needs at least one image; got ", next.images);
-  GG_CHECK(next.channels >= input.channels(), "augment_next: ", next.channels,
-           " channels cannot hold the input's ", input.channels());
-  SampleBatch out = empty_batch(stream, input, next);
-  const Tensor params = params_memory(stream, next.images);
+  SampleBatch out = empty_batch(stream, input, form);
+  const Tensor params = params_memory(stream, form.images);
   kernels::AugmentBatch batch = batch_of(stream, set, input, out);
-  batch.order = integers("the order", order);
+  batch.order = order_of(order);
   batch.state = stream.state();
   batch.params = reinterpret_cast<AugmentParams*>(params.raw());
   batch.filters = options.blur_probability > 0 || options.low_resolution_probability > 0;
@@ -105,22 +109,31 @@ SampleBatch augment_next(Stream& stream, const ResidentSet& set, const InputSpec
   return out;
 }
 
-Tensor labels_next(Stream& stream, const Tensor& table, const Tensor& order, int64_t images) {
-  const OpRange range(stream, "labels");
-  Tensor labels = empty(stream, {images}, DType::i32);
-  kernels::gather_labels(stream.queue(), integers("the table of labels", table),
-                         integers("the order", order), stream.state(), images,
-                         static_cast<int32_t*>(labels.raw()));
-  return labels;
+Tensor rows_next(Stream& stream, const Tensor& table, const Tensor& order, int64_t images) {
+  const OpRange range(stream, "gather_rows");
+  GG_CHECK(table.defined() && table.device() == Device::cuda &&
+               ((table.dtype == DType::i32 && table.rank() == 1) ||
+                (table.dtype == DType::f32 && table.rank() == 2)),
+           "rows_next: the table must be i32 [N] or f32 [N, F] on the GPU");
+  const bool wide = table.rank() == 2;
+  Tensor rows = empty(stream, wide ? Shape{images, table.dim(1)} : Shape{images}, table.dtype);
+  kernels::gather_rows(stream.queue(), {.table = static_cast<const uint32_t*>(table.raw()),
+                                        .width = wide ? table.dim(1) : 1,
+                                        .order = order_of(order),
+                                        .state = stream.state(),
+                                        .rows = images,
+                                        .to = static_cast<uint32_t*>(rows.raw())});
+  return rows;
 }
 
-SampleBatch augment_cuda::augment_as(Stream& stream, const ResidentSet& set, const InputSpec& input,
-                                     std::span<const int32_t> slices,
-                                     std::span<const AugmentParams> params, WithMasks with_masks) {
-  SampleBatch out = empty_batch(stream, input,
-                                {.images = static_cast<int64_t>(slices.size()),
-                                 .channels = input.channels(),
-                                 .with_masks = with_masks});
+SampleBatch augment_as(Stream& stream, const ResidentSet& set, const InputSpec& input,
+                       std::span<const int32_t> slices, std::span<const AugmentParams> params,
+                       const BatchForm& form) {
+  check_augment_as(stream, set, input, slices, params, form.with_masks);
+  check_form(input, form);
+  GG_CHECK(form.images == static_cast<int64_t>(slices.size()), "augment: a batch of ", form.images,
+           " images from ", slices.size(), " slices");
+  SampleBatch out = empty_batch(stream, input, form);
   const Tensor order = uploaded(stream, slices.data(), static_cast<int64_t>(slices.size_bytes()));
   const Tensor drawn = uploaded(stream, params.data(), static_cast<int64_t>(params.size_bytes()));
   kernels::AugmentBatch batch = batch_of(stream, set, input, out);

@@ -80,7 +80,7 @@ SampleBatch sample(Stream& stream, const ResidentSet& set, const InputSpec& inpu
   check_sample("sample", stream.device(), set, input, slices, with_masks);
   if (stream.device() == Device::cuda) {  // what augmentation does when it changes nothing
     const std::vector<kernels::AugmentParams> unchanged(slices.size());
-    return augment_cuda::augment_as(stream, set, input, slices, unchanged, with_masks);
+    return augment_as(stream, set, input, slices, unchanged, plain_form(input, slices, with_masks));
   }
   const int64_t n = static_cast<int64_t>(slices.size());
   SampleBatch batch;

@@ -32,6 +32,19 @@ void check_options(const OptimizerOptions& o) {
   GG_CHECK(o.clip_norm >= 0, "optimizer: clip_norm must not be negative; got ", o.clip_norm);
   GG_CHECK(o.kind != Kind::sgd || !o.nesterov || o.momentum > 0,
            "optimizer: nesterov needs a momentum; got 0");
+  GG_CHECK(o.scale_interval >= 0, "optimizer: scale_interval must not be negative; got ",
+           o.scale_interval);
+}
+
+kernels::UpdateSettings update_settings(const OptimizerOptions& o) {
+  return {.rule = optim::rule_of(o.kind, o.momentum, o.nesterov),
+          .momentum = o.momentum,
+          .beta1 = o.beta1,
+          .beta2 = o.beta2,
+          .eps = o.eps,
+          .clip_norm = o.clip_norm,
+          .ema_decay = o.ema_decay,
+          .scale_interval = o.scale_interval};
 }
 
 template <class T>
@@ -86,15 +99,7 @@ Optimizer::Optimizer(Stream& stream, std::vector<ParameterGroup> groups,
     }
   }
   if (stream.device() == Device::cuda) {
-    const kernels::UpdateSettings settings{
-        .rule = optim::rule_of(options.kind, options.momentum, options.nesterov),
-        .momentum = options.momentum,
-        .beta1 = options.beta1,
-        .beta2 = options.beta2,
-        .eps = options.eps,
-        .clip_norm = options.clip_norm,
-        .ema_decay = options.ema_decay};
-    device_ = std::make_unique<optim::DeviceSteps>(stream, settings, rates_);
+    device_ = std::make_unique<optim::DeviceSteps>(stream, update_settings(options), rates_);
   }
 }
 
@@ -190,6 +195,7 @@ void Optimizer::step() {
   n.kind = options_.kind;
   n.nesterov = options_.nesterov;
   n.scale = 1.0 / state.loss_scale;
+  kernels::adapt_loss_scale(update_settings(options_), state.skip != 0, state);
   if (options_.clip_norm > 0) n.scale *= std::min(1.0, options_.clip_norm / (norm_ + 1e-6));
   n.momentum = options_.momentum;
   n.beta1 = options_.beta1;

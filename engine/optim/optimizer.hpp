@@ -38,6 +38,9 @@ struct OptimizerOptions {
   double eps = 1e-8;
   double clip_norm = 0;  // largest norm of all gradients together; 0: no clipping
   double ema_decay = 0;  // share of the old average in the new one; 0: no average
+  /// Updates in a row after which the loss scale doubles; it is halved where gradients overflow. 0:
+  /// it stays as it is.
+  int32_t scale_interval = 0;
 };
 
 /// One step, for a gradient g (unscaled, clipped), a rate lr and decay d, t updates so far and

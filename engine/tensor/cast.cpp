@@ -6,6 +6,7 @@
 #include "engine/core/parallel.hpp"
 #include "engine/tensor/layout.hpp"
 #include "kernels/convert.hpp"
+#include "kernels/runtime.hpp"
 
 namespace gliograd {
 namespace {
@@ -82,6 +83,18 @@ void transfer(Tensor& to, const Tensor& x, int threads) {
 void add_into(Tensor& to, const Tensor& x, int threads) { transfer<true>(to, x, threads); }
 
 void copy_into(Tensor& to, const Tensor& x, int threads) { transfer<false>(to, x, threads); }
+
+void copy_across(Stream& stream, Tensor& to, const Tensor& x) {
+  if (x.device() == to.device()) return copy_into(to, x);
+  if (x.dtype != to.dtype) return copy_into(to, copy_to(stream, x));
+  GG_CHECK(to.shape == x.shape && to.layout == x.layout,
+           "copy_across: shapes and layouts must agree; got ", to.shape, " and ", x.shape);
+  const bool up = to.device() == Device::cuda;
+  const kernels::Queue queue = (up ? to : x).storage()->queue();
+  kernels::copy_memory(queue, to.raw(), x.raw(), x.bytes(),
+                       up ? kernels::CopyKind::to_device : kernels::CopyKind::to_host);
+  kernels::wait_queue(queue);
+}
 
 Tensor cast(const Tensor& x, DType dtype, int threads) {
   if (x.dtype == dtype) return x;

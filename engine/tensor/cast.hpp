@@ -17,5 +17,8 @@ Tensor cast(const Tensor& x, DType dtype, int threads = 1);
 void add_into(Tensor& to, const Tensor& x, int threads = 1);
 /// to = x with a cast. Shapes and layouts must agree.
 void copy_into(Tensor& to, const Tensor& x, int threads = 1);
+/// copy_into() from either device, of integers too where the types agree; `to` is in memory of
+/// `stream`. Waits where the devices differ.
+void copy_across(Stream& stream, Tensor& to, const Tensor& x);
 
 }  // namespace gliograd

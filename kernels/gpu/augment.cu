@@ -370,10 +370,10 @@ __global__ void params_kernel(AugmentBatch batch, AugmentOptions options) {
                                  options, batch.input);
 }
 
-__global__ void labels_kernel(const int32_t* table, const int32_t* order, const StepState* state,
-                              int64_t n, int32_t* to) {
+__global__ void rows_kernel(GatherRows g) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i < n) to[i] = table[order[state->draw + i]];
+  if (i >= g.rows * g.width) return;
+  g.to[i] = g.table[g.order[g.state->draw + i / g.width] * g.width + i % g.width];
 }
 
 void draw_params(Queue queue, const AugmentBatch& batch, const AugmentOptions& options) {
@@ -414,19 +414,19 @@ void images(Queue queue, const AugmentBatch& batch) {
   });
 }
 
-void labels(Queue queue, const int32_t* table, const int32_t* order, const StepState* state,
-            int64_t n, int32_t* to) {
+void rows(Queue queue, const GatherRows& g) {
   constexpr int kBlock = 128;
-  launch({.name = "gather_labels",
-          .grid = static_cast<unsigned>((n + kBlock - 1) / kBlock),
+  const int64_t values = g.rows * g.width;
+  launch({.name = "gather_rows",
+          .grid = static_cast<unsigned>((values + kBlock - 1) / kBlock),
           .block = kBlock,
-          .cost = {.bytes = 12.0 * static_cast<double>(n)}},
-         queue, labels_kernel, table, order, state, n, to);
+          .cost = {.bytes = 8.0 * static_cast<double>(values) + 4.0 * static_cast<double>(g.rows)}},
+         queue, rows_kernel, g);
 }
 
 const Provide<draw_augment_params> provide_params{draw_params};
 const Provide<augment_images> provide_images{images};
-const Provide<gather_labels> provide_labels{labels};
+const Provide<gather_rows> provide_rows{rows};
 
 }  // namespace
 }  // namespace gliograd::kernels

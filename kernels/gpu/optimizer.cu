@@ -76,6 +76,7 @@ __global__ void __launch_bounds__(kThreads)
     state->step = row + 1;
     state->updates = updates;
     state->skip = skip ? 1 : 0;
+    if (known) adapt_loss_scale(settings, !finite, *state);
     table.outcome->norm = norm;
     table.outcome->no_rate = known ? 0 : 1;
   }

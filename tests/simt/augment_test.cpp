@@ -66,7 +66,7 @@ TEST_CASE("GPU augmentation: parameters, masks and values have the CPU's bits") 
       std::vector<double> order(30, 1);
       for (size_t i = 0; i < slices.size(); ++i) order[11 + i] = slices[i];
       const Tensor epoch = from_values(*gpu, {30}, order, DType::i32);
-      const NextBatch next{.images = 7, .dtype = DType::bf16, .channels = 8};
+      const BatchForm next{.images = 7, .dtype = DType::bf16, .channels = 8};
       const SampleBatch c = augment_next(*gpu, there.set(), input, epoch, options, next);
       const std::vector<double> wide = to_values(c.images);
       const std::vector<double> narrow = to_values(cast(a.images, DType::bf16));
@@ -78,8 +78,11 @@ TEST_CASE("GPU augmentation: parameters, masks and values have the CPU's bits") 
       CHECK(equal);
       CHECK(!c.masks.defined());
       const Tensor table = from_values(*gpu, {5}, {10, 20, 30, 40, 50}, DType::i32);
-      CHECK(to_values(labels_next(*gpu, table, epoch, 7)) ==
+      CHECK(to_values(rows_next(*gpu, table, epoch, 7)) ==
             std::vector<double>{50, 10, 40, 40, 20, 30, 50});
+      const Tensor wide_table = from_values(*gpu, {5, 2}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+      CHECK(to_values(rows_next(*gpu, wide_table, epoch, 3)) ==
+            std::vector<double>{9, 10, 1, 2, 7, 8});
     }
   }
   expect_nothing();
@@ -131,7 +134,7 @@ TEST_CASE("GPU augmentation: what cannot be is refused") {
   const DeviceSet there(*gpu, toy.set);
   const InputSpec input = input_of(3, MaskUse::channel, 9, 9);
   const Tensor order = from_values(*gpu, {4}, {0, 1, 0, 1}, DType::i32);
-  const auto next = [&](const NextBatch& what) {
+  const auto next = [&](const BatchForm& what) {
     return augment_next(*gpu, there.set(), input, order, {}, what);
   };
   CHECK_THROWS_WITH_AS(next({.images = 0, .channels = 8}), doctest::Contains("at least one"),

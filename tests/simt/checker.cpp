@@ -266,7 +266,7 @@ void add_finding(const char* kind, const std::string& text) {
 
 void check_access(const void* address, size_t bytes, Access access, const void* code,
                   bool any_alignment) {
-  if (machine.current < 0 || machine.checking) return;
+  if (!in_kernel()) return;
   const auto at = reinterpret_cast<uintptr_t>(address);
   if (on_own_stack(at) || bytes == 0) return;
   machine.checking = true;

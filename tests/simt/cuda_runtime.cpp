@@ -63,7 +63,10 @@ struct GraphState {
   std::vector<Node> nodes;
 };
 
-// One lock for all; work itself runs without it.
+// Held while a piece of work runs, and by whoever asks whether work is done or changes what memory
+// there is: host threads may be several. Taken before `lock`.
+std::mutex turn;
+// One lock for all else; work itself runs without it.
 std::recursive_mutex lock;
 DeviceOptions options;
 std::mt19937_64 choices{1};
@@ -83,7 +86,7 @@ bool can_run(const StreamState& stream) {
   return item.wait == nullptr || item.wait->passed >= item.version;
 }
 
-/// Runs one item of some stream. False where none can run.
+/// Runs one item of some stream. False where none can run. With `turn` held.
 bool run_one() {
   Work work;
   {
@@ -110,6 +113,7 @@ template <class Done>
 void run_until(const Done& done) {
   const OpenMemory open;
   for (;;) {
+    const std::lock_guard mine(turn);
     {
       const std::lock_guard guard(lock);
       if (done()) return;
@@ -193,7 +197,10 @@ int64_t waiting_work() {
 }
 
 void queue_work(void* handle, Work work) {
-  if (handle == nullptr) return on_device_thread(work);
+  if (handle == nullptr) {
+    const std::lock_guard mine(turn);
+    return on_device_thread(work);
+  }
   const std::lock_guard guard(lock);
   StreamState& stream = *static_cast<StreamState*>(handle);
   if (stream.capture) return add_node(stream, std::move(work));
@@ -250,6 +257,7 @@ cudaError_t cudaSetDevice(int device) {
 }
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
+  const std::lock_guard mine(turn);
   const Guard guard(lock);
   if (breaks_capture()) return refuse(cudaErrorStreamCaptureUnsupported);
   if (memory_bytes + static_cast<int64_t>(bytes) > options.memory_bytes) {
@@ -265,6 +273,7 @@ cudaError_t cudaFree(void* memory) {
     if (breaks_capture()) return refuse(cudaErrorStreamCaptureUnsupported);
   }
   cudaDeviceSynchronize();  // as the real one does
+  const std::lock_guard mine(turn);
   const Guard guard(lock);
   memory_bytes -= static_cast<int64_t>(release(memory));
   return cudaSuccess;

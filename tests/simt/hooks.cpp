@@ -19,7 +19,7 @@ struct SourcePlace {
 
 void undefined_behavior(const SourcePlace* place, const char* kind, const std::string& what) {
   using namespace gliograd::simt;
-  if (machine.current < 0 || machine.checking) return;
+  if (!in_kernel()) return;
   machine.checking = true;
   if (is_new_finding(kind, place->line)) {
     const std::string file = place->file;

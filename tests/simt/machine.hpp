@@ -2,6 +2,7 @@
 // all of it on the device thread.
 #pragma once
 #include <cuda_runtime_api.h>
+#include <pthread.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -27,8 +28,17 @@ struct Machine {
   uint32_t epoch = 0;         // counts block barriers of all launches
   bool checking = false;      // inside the checker: what it calls may be instrumented too
   bool abandoned = false;     // the launch cannot go on
+  pthread_t device_thread{};  // that runs it
 };
 extern Machine machine;
+
+/// Whether the caller is a kernel's own code. Of an inline function that host and kernels share the
+/// linker keeps one copy, which may be the instrumented one: a host thread may pass through it while
+/// a kernel runs.
+inline bool in_kernel() {
+  return machine.current >= 0 && !machine.checking &&
+         pthread_equal(pthread_self(), machine.device_thread) != 0;
+}
 
 // scheduler.cpp
 /// "thread (3,0,0) in block (1,0,0)".

@@ -179,6 +179,35 @@ TEST_CASE("GPU optimizer: loss scale, frozen parameters, and squares beyond f32"
   expect_nothing();
 }
 
+TEST_CASE("GPU optimizer: the loss scale halves on overflow and doubles after steady steps") {
+  const std::unique_ptr<Stream> cpu = Stream::cpu(), gpu = fresh_stream();
+  for (Stream* stream : {cpu.get(), gpu.get()}) {
+    StepState state;
+    state.loss_scale = 1024;
+    stream->write_state(state);
+    Parameter w("w", from_values(*stream, {1}, {1}));
+    w.gradient = empty_like(w.master);
+    Optimizer optimizer(*stream, {{.name = "all", .parameters = {&w}}},
+                        {.kind = Kind::sgd, .momentum = 0, .scale_interval = 2},
+                        LearningRates::constant(0.1, 9));
+    const auto scale_after = [&](double gradient) {
+      copy_into(w.gradient, from_values(*stream, {1}, {gradient}));
+      w.has_gradient = true;
+      optimizer.step();
+      return stream->read_state().loss_scale;
+    };
+    CHECK(scale_after(1024) == 1024);
+    CHECK(to_values(w.master)[0] == doctest::Approx(0.9));  // by the scale it was made with
+    CHECK(scale_after(INFINITY) == 512);
+    CHECK(scale_after(512) == 512);
+    CHECK(scale_after(512) == 1024);
+    CHECK(to_values(w.master)[0] == doctest::Approx(0.7));
+    CHECK(scale_after(1024) == 1024);
+    CHECK(stream->read_state().updates == 4);
+  }
+  expect_nothing();
+}
+
 TEST_CASE("GPU optimizer: averages are swapped in and out, of buffers too") {
   const std::unique_ptr<Stream> stream = fresh_stream();
   Run run(*stream, {.kind = Kind::adamw, .ema_decay = 0.75}, 11);

@@ -248,6 +248,7 @@ class DeviceThread {
 
  private:
   void loop() {
+    machine.device_thread = pthread_self();
     std::unique_lock lock(mutex_);
     for (;;) {
       wake_.wait(lock, [&] { return stop_ || work_ != nullptr; });

@@ -3,10 +3,10 @@
 #include "engine/device/captured_work.hpp"
 #include "engine/ops/augment_cuda.hpp"
 #include "engine/ops/softmax_cross_entropy.hpp"
+#include "engine/optim/batch_end.hpp"
 #include "engine/optim/optimizer.hpp"
 #include "engine/tensor/cast.hpp"
 #include "kernels/launch_record.hpp"
-#include "kernels/step.hpp"
 #include "models/subtype_net.hpp"
 #include "tests/simt/op_cases.hpp"
 #include "tests/simt/toy_set.hpp"
@@ -75,7 +75,7 @@ struct Fold {
       images = augment_next(stream, there->set(), input, device_order, options,
                             {.images = kBatch, .dtype = dtype, .channels = 8})
                    .images;
-      labels = labels_next(stream, device_classes, device_order, kBatch);
+      labels = rows_next(stream, device_classes, device_order, kBatch);
     } else {
       const int64_t first = stream.state()->draw;
       const std::vector<int32_t> slices(order.begin() + first, order.begin() + first + kBatch);
@@ -89,13 +89,7 @@ struct Fold {
         softmax_cross_entropy(tape, network.forward(tape, images, {}, Mode::train), labels);
     tape.backward(loss);
     optimizer.step();
-    if (stream.device() == Device::cuda) {
-      kernels::end_batch(stream.queue(), stream.state(), static_cast<const float*>(loss.raw()),
-                         static_cast<int32_t>(kBatch));
-    } else {
-      stream.state()->loss_sum += to_values(loss)[0] * kBatch;
-      stream.state()->draw += static_cast<int32_t>(kBatch);
-    }
+    end_batch(stream, loss, kBatch);
   }
 
   /// Weights, running statistics and what the optimizer keeps, one behind the other.
@@ -277,7 +271,7 @@ TEST_CASE("GPU training: the record of a step names its launches in order, with 
     end = launch.begin_ms + launch.ms;
     CHECK((launch.grid[0] > 0) == (launch.name != "cuDNN, emulated"));
   }
-  std::vector<std::string> wanted = {"draw_augment_params", "augment_images", "gather_labels",
+  std::vector<std::string> wanted = {"draw_augment_params", "augment_images", "gather_rows",
                                      "copy_channels"};  // the first weights, to 8 channels
   const auto add = [&](std::initializer_list<const char*> more) {
     wanted.insert(wanted.end(), more.begin(), more.end());

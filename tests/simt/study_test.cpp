@@ -1,0 +1,175 @@
+// The study on the emulated GPU: cross-validation and pretraining as the command line runs them,
+// from a phantom to scores, against the CPU and against themselves by other ways.
+#include <functional>
+
+#include "apps/study/crossval.hpp"
+#include "apps/study/pretrain.hpp"
+#include "data/phantom.hpp"
+#include "engine/core/interrupt.hpp"
+#include "tests/simt/op_cases.hpp"
+
+using namespace gliograd;
+using simt::expect_nothing;
+
+namespace {
+
+const data::Dataset& cohort() {
+  static const data::Dataset set =
+      data::make_phantom({.patients = 8, .size = 48, .slices = 3, .seed = 5}, 40);
+  return set;
+}
+
+study::CrossvalSettings small_settings(const char* device) {
+  study::CrossvalSettings settings;
+  settings.target = "COCCluster=2";
+  settings.folds = 2;
+  study::TrainSettings& train = settings.train;
+  train.device = device;
+  train.width = 8;
+  train.window = 32;
+  train.epochs = 2;
+  train.batch = 4;
+  train.warmup_epochs = 0;
+  train.dropout = 0.2;
+  train.ema = 0.5;
+  return settings;
+}
+
+// Keeps the states and models of folds; stops the run once, behind the first saved epoch, where
+// asked to.
+class Recorder final : public study::RunStore {
+ public:
+  bool stop = false;
+  std::map<std::pair<int, int>, study::FoldState> states;
+  std::map<std::pair<int, int>, models::Checkpoint> models;
+
+  void begin(const data::Dataset&, const data::Split&) override {}
+  std::optional<study::FoldResult> finished(int, int) override { return std::nullopt; }
+  std::optional<study::FoldState> load_state(int repeat, int fold, Stream&) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = states.find({repeat, fold});
+    if (found == states.end()) return std::nullopt;
+    return found->second;
+  }
+  void save_state(int repeat, int fold, const study::FoldState& state) override {
+    const std::lock_guard lock(mutex_);
+    states[{repeat, fold}] = state;
+    if (!stop) return;
+    stop = false;
+    throw Interrupted();
+  }
+  void finish(const study::FoldResult& result, const models::Checkpoint& model) override {
+    const std::lock_guard lock(mutex_);
+    models[{result.repeat, result.fold}] = model;
+  }
+  std::map<int, double> permutations() override { return {}; }
+  void add_permutation(int, double) override {}
+
+ private:
+  std::mutex mutex_;
+};
+
+study::CrossvalResult run(const study::CrossvalSettings& settings, study::RunStore& store,
+                          const models::Checkpoint* init = nullptr) {
+  const study::Target target = study::make_target(cohort(), settings.target);
+  study::Progress progress("test", 1, "images", false);
+  return study::crossval(cohort(), target, settings, init, store, progress);
+}
+
+std::string scores_of(const study::CrossvalSettings& settings,
+                      const models::Checkpoint* init = nullptr) {
+  study::MemoryRunStore store;
+  return study::format_predictions(run(settings, store, init).predictions);
+}
+
+void use_device() { simt::set_device({.order = simt::Order::any, .seed = simt::fresh_seed()}); }
+
+}  // namespace
+
+TEST_CASE("GPU study: cross-validation scores as on the CPU; ways that must not matter do not") {
+  use_device();
+  study::MemoryRunStore on_gpu, on_cpu;
+  const study::CrossvalResult gpu = run(small_settings("cuda"), on_gpu);
+  const study::CrossvalResult cpu = run(small_settings("cpu"), on_cpu);
+  REQUIRE(gpu.predictions.size() == cpu.predictions.size());
+  for (size_t i = 0; i < gpu.predictions.size(); ++i) {
+    CHECK(gpu.predictions[i].id == cpu.predictions[i].id);
+    CHECK(gpu.predictions[i].scores[0] ==
+          doctest::Approx(cpu.predictions[i].scores[0]).epsilon(1e-3));
+  }
+  CHECK(gpu.peak_bytes > 100'000);
+  const std::string scores = study::format_predictions(gpu.predictions);
+  study::CrossvalSettings settings = small_settings("cuda");
+  settings.concurrent_folds = 1;
+  CHECK(scores_of(settings) == scores);
+  settings.train.eager = true;
+  CHECK(scores_of(settings) == scores);
+  expect_nothing();
+}
+
+TEST_CASE(
+    "GPU study: a run that was stopped ends as one that was not, in f16 with its loss scale") {
+  use_device();
+  study::CrossvalSettings settings = small_settings("cuda");
+  settings.train.dtype = "f16";
+  settings.train.epochs = 3;
+  settings.concurrent_folds = 1;
+  Recorder whole, stopped;
+  const std::string scores = study::format_predictions(run(settings, whole).predictions);
+  stopped.stop = true;
+  CHECK_THROWS_AS(run(settings, stopped), Interrupted);
+  REQUIRE(stopped.states.size() == 1);
+  const study::FoldState& state = stopped.states.begin()->second;
+  CHECK(state.epoch == 1);
+  CHECK(state.step.loss_scale > 1);
+  for (const auto& [name, tensor] : state.tensors) CHECK(tensor.device() == Device::cpu);
+  CHECK(study::format_predictions(run(settings, stopped).predictions) == scores);
+  const auto weights = [](const Recorder& store) {
+    std::vector<double> all;
+    for (const models::NamedTensor& one : store.models.at({0, 0}).parameters) {
+      CHECK(one.value.device() == Device::cpu);
+      const std::vector<double> values = to_values(one.value);
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  };
+  CHECK(weights(stopped) == weights(whole));
+  expect_nothing();
+}
+
+TEST_CASE("GPU study: pretraining hands on to cross-validation, with fused numbers and views") {
+  use_device();
+  study::PretrainSettings first;
+  first.train = small_settings("cuda").train;
+  first.train.epochs = 1;
+  first.train.sequences = "flair";
+  first.task = "category";
+  first.column = "gender";
+  first.holdout = 0.3;
+  Recorder store;
+  study::Progress progress("test", 1, "images", false);
+  const study::PretrainResult pretrained = study::pretrain(cohort(), first, store, progress);
+  CHECK(pretrained.best_epoch == 1);
+  for (const models::NamedTensor& one : pretrained.checkpoint.parameters) {
+    CHECK(one.value.device() == Device::cpu);
+  }
+
+  const auto scores_on = [&](const char* device) {
+    study::CrossvalSettings settings = small_settings(device);
+    settings.train.epochs = 1;
+    settings.train.init = "pretrained";
+    settings.train.freeze = "stage1";
+    settings.train.fuse = {"age"};
+    settings.train.tta = 2;
+    study::MemoryRunStore memory;
+    std::vector<double> scores;
+    for (const auto& row : run(settings, memory, &pretrained.checkpoint).predictions) {
+      scores.push_back(row.scores[0]);
+    }
+    return scores;
+  };
+  const std::vector<double> cpu = scores_on("cpu"), gpu = scores_on("cuda");
+  REQUIRE(gpu.size() == cpu.size());
+  for (size_t i = 0; i < cpu.size(); ++i) CHECK(gpu[i] == doctest::Approx(cpu[i]).epsilon(1e-3));
+  expect_nothing();
+}
