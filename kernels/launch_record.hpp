@@ -7,12 +7,21 @@
 
 namespace gliograd::kernels {
 
+/// What the compiler made of a kernel, and how it fills a multiprocessor.
+struct KernelFacts {
+  int32_t registers = 0;     // a thread
+  int64_t static_bytes = 0;  // of shared memory, a block
+  int64_t local_bytes = 0;   // a thread: what did not fit into registers
+  double occupancy = 0;      // threads that a multiprocessor holds at once, of the most it could
+};
+
 /// One piece of work on a queue.
 struct RecordedLaunch {
   std::string name;                      // the kernel's; "cuDNN engine 43", "copy to device", ...
   std::string range;                     // the ranges open around it: "backward/batch_norm"
   uint32_t grid[3] = {}, block[3] = {};  // zeros where it is no kernel of this library
   int64_t shared_bytes = 0;              // dynamic
+  KernelFacts kernel;                    // zeros likewise
   Cost cost;
   double begin_ms = 0;  // since the record was begun
   double ms = -1;       // negative: it was captured into a graph, and did not run

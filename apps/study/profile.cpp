@@ -40,27 +40,6 @@ double ms_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
 }
 
-Timing timing_of(const std::vector<double>& values) {
-  if (values.empty()) return {};
-  return {quantile(values, 0.5), quantile(values, 0.25), quantile(values, 0.75)};
-}
-
-std::string text_of(const Shape& shape) {
-  std::string text;
-  for (int i = 0; i < shape.rank(); ++i) text += (i > 0 ? "x" : "") + std::to_string(shape[i]);
-  return text;
-}
-
-std::string shape_of(const RecordedLaunch& launch) {
-  if (launch.grid[0] == 0) return "";
-  const auto text = [](const uint32_t(&d)[3]) {
-    return d[2] > 1   ? concat_text(d[0], 'x', d[1], 'x', d[2])
-           : d[1] > 1 ? concat_text(d[0], 'x', d[1])
-                      : concat_text(d[0]);
-  };
-  return concat_text(text(launch.grid), " blocks of ", text(launch.block));
-}
-
 // ---- rows -------------------------------------------------------------------------------------
 
 // Lays each moment of a step to the innermost thing that is under way. What happens in a step, and
@@ -382,21 +361,6 @@ double best_ms(Stream& stream, const std::function<void()>& work) {
   return best;
 }
 
-// Memory to memory, beyond the caches of either device.
-double copy_gb_s(Stream& stream) {
-  const bool gpu = stream.device() == Device::cuda;
-  const Tensor from = zeros(stream, {int64_t{gpu ? 64 : 32} << 20});
-  Tensor to = zeros(stream, from.shape);
-  const double ms = best_ms(stream, [&] {
-    if (gpu) return copy_into(to, from);
-    parallel_for(stream.threads(), from.size(), 1 << 16, [&](int64_t begin, int64_t end) {
-      std::memcpy(to.data<float>() + begin, from.data<float>() + begin,
-                  static_cast<size_t>(end - begin) * sizeof(float));
-    });
-  });
-  return 2e-6 * static_cast<double>(from.bytes()) / ms;
-}
-
 // The faster of a 1x1 convolution and a linear layer, forward, as many products in both.
 double product_gflop_s(Stream& stream, DType dtype) {
   const bool gpu = stream.device() == Device::cuda;
@@ -435,6 +399,42 @@ DType checked_type(const ProfileOptions& o) {
 }
 
 }  // namespace
+
+Timing timing_of(const std::vector<double>& values) {
+  if (values.empty()) return {};
+  return {quantile(values, 0.5), quantile(values, 0.25), quantile(values, 0.75)};
+}
+
+std::string text_of(const Shape& shape) {
+  std::string text;
+  for (int i = 0; i < shape.rank(); ++i) text += (i > 0 ? "x" : "") + std::to_string(shape[i]);
+  return text;
+}
+
+std::string shape_of(const RecordedLaunch& launch) {
+  if (launch.grid[0] == 0) return "";
+  const auto text = [](const uint32_t(&d)[3]) {
+    return d[2] > 1   ? concat_text(d[0], 'x', d[1], 'x', d[2])
+           : d[1] > 1 ? concat_text(d[0], 'x', d[1])
+                      : concat_text(d[0]);
+  };
+  return concat_text(text(launch.grid), " blocks of ", text(launch.block));
+}
+
+// Beyond the caches of either device.
+double measure_copy(Stream& stream) {
+  const bool gpu = stream.device() == Device::cuda;
+  const Tensor from = zeros(stream, {int64_t{gpu ? 64 : 32} << 20});
+  Tensor to = zeros(stream, from.shape);
+  const double ms = best_ms(stream, [&] {
+    if (gpu) return copy_into(to, from);
+    parallel_for(stream.threads(), from.size(), 1 << 16, [&](int64_t begin, int64_t end) {
+      std::memcpy(to.data<float>() + begin, from.data<float>() + begin,
+                  static_cast<size_t>(end - begin) * sizeof(float));
+    });
+  });
+  return 2e-6 * static_cast<double>(from.bytes()) / ms;
+}
 
 double Profile::peak_share(const Cost& cost, double ms) const {
   if (copy_gb_s <= 0 || product_gflop_s <= 0 || ms <= 0) return 0;
@@ -481,7 +481,7 @@ Profile profile_step(const ProfileOptions& options) {
     profile.graph_ms = timing_of({ms.begin() + options.warmup, ms.end()});
   }
   if (options.peaks) {
-    profile.copy_gb_s = copy_gb_s(*stream);
+    profile.copy_gb_s = measure_copy(*stream);
     profile.product_gflop_s = product_gflop_s(*stream, dtype);
   }
   return profile;

@@ -6,8 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "engine/device/device.hpp"
+#include "engine/core/shape.hpp"
+#include "engine/device/stream.hpp"
 #include "kernels/base.hpp"
+
+namespace gliograd::kernels {
+struct RecordedLaunch;
+}
 
 namespace gliograd::study {
 
@@ -86,7 +91,21 @@ struct Profile {
 /// not compute in, or a window too small for the network; WorkError where the loss is not finite.
 Profile profile_step(const ProfileOptions& options);
 
+/// Bytes read and written a nanosecond, memory to memory, the best of several copies.
+double measure_copy(Stream& stream);
+
 /// As a table in plain text, for a terminal.
 std::string profile_table(const Profile& profile);
+
+/// For what else is printed: median and quartiles, and a grid with its blocks.
+Timing timing_of(const std::vector<double>& values);
+std::string shape_of(const kernels::RecordedLaunch& launch);
+std::string text_of(const Shape& shape);
+
+/// Columns as wide as what stands in them: `left` of words in front, then numbers, and a last one
+/// as it comes. The first row holds the names.
+std::string aligned(const std::vector<std::vector<std::string>>& rows, size_t left);
+/// Three digits that mean something.
+std::string rounded(double value);
 
 }  // namespace gliograd::study

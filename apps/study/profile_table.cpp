@@ -8,49 +8,38 @@
 namespace gliograd::study {
 namespace {
 
-// Columns as wide as what stands in them; the last one as it comes.
-class Table {
- public:
-  explicit Table(std::vector<std::string> names) { rows_.push_back(std::move(names)); }
-  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
-
-  /// `left`: that many columns of words in front; numbers stand to the right, but for the last.
-  std::string text(size_t left) const {
-    std::vector<size_t> widths(rows_.front().size());
-    for (const auto& row : rows_) {
-      for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-    }
-    std::string out;
-    for (const auto& row : rows_) {
-      std::string line;
-      for (size_t c = 0; c < row.size(); ++c) {
-        const bool last = c + 1 == row.size();
-        const std::string space(last ? 0 : widths[c] - row[c].size(), ' ');
-        line += c < left || last ? row[c] + space : space + row[c];
-        if (!last) line += "  ";
-      }
-      out += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
-    }
-    return out;
-  }
-
- private:
-  std::vector<std::vector<std::string>> rows_;
-};
-
 std::string number(double value, int digits) {
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", digits, value);
   return text;
 }
-// Three digits that mean something.
-std::string rounded(double value) {
-  return number(value, value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3);
-}
 std::string unless_zero(double value) { return value > 0 ? rounded(value) : ""; }
 std::string quartiles_text(const Timing& s) { return rounded(s.low) + " to " + rounded(s.high); }
 
 }  // namespace
+
+std::string rounded(double value) {
+  return number(value, value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3);
+}
+
+std::string aligned(const std::vector<std::vector<std::string>>& rows, size_t left) {
+  std::vector<size_t> widths(rows.front().size());
+  for (const auto& row : rows) {
+    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t c = 0; c < row.size(); ++c) {
+      const bool last = c + 1 == row.size();
+      const std::string space(last ? 0 : widths[c] - row[c].size(), ' ');
+      line += c < left || last ? row[c] + space : space + row[c];
+      if (!last) line += "  ";
+    }
+    out += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
+  }
+  return out;
+}
 
 std::string profile_table(const Profile& p) {
   const ProfileOptions& o = p.options;
@@ -66,24 +55,25 @@ std::string profile_table(const Profile& p) {
   }
   double total = 0;
   for (const ProfileRow& row : p.rows) total += row.ms.median;
-  Table table({"pass", "op", "of", "result", "ms", "quartiles", "share", "MB", "MFLOP", "GB/s",
-               "GFLOP/s", "of peak", "kept MB", "by"});
+  std::vector<std::vector<std::string>> table = {{"pass", "op", "of", "result", "ms", "quartiles",
+                                                  "share", "MB", "MFLOP", "GB/s", "GFLOP/s",
+                                                  "of peak", "kept MB", "by"}};
   int64_t saved = 0;
   for (const ProfileRow& row : p.rows) {
     const double ms = row.ms.median, share = p.peak_share(row.cost, ms);
     saved += row.saved_bytes;
-    table.add({row.pass, row.op, row.layer, row.shape, number(ms, 3),
-               number(row.ms.low, 3) + "-" + number(row.ms.high, 3),
-               total > 0 ? number(100 * ms / total, 1) + " %" : "",
-               unless_zero(row.cost.bytes * 1e-6), unless_zero(row.cost.ops * 1e-6),
-               ms > 0 ? unless_zero(row.cost.bytes * 1e-6 / ms) : "",
-               ms > 0 ? unless_zero(row.cost.ops * 1e-6 / ms) : "",
-               share > 0 ? concat_text(number(100 * share, 0), " % ",
-                                       p.computes(row.cost) ? "product" : "   copy")
-                         : "",
-               unless_zero(static_cast<double>(row.saved_bytes) * 1e-6), row.by});
+    table.push_back({row.pass, row.op, row.layer, row.shape, number(ms, 3),
+                     number(row.ms.low, 3) + "-" + number(row.ms.high, 3),
+                     total > 0 ? number(100 * ms / total, 1) + " %" : "",
+                     unless_zero(row.cost.bytes * 1e-6), unless_zero(row.cost.ops * 1e-6),
+                     ms > 0 ? unless_zero(row.cost.bytes * 1e-6 / ms) : "",
+                     ms > 0 ? unless_zero(row.cost.ops * 1e-6 / ms) : "",
+                     share > 0 ? concat_text(number(100 * share, 0), " % ",
+                                             p.computes(row.cost) ? "product" : "   copy")
+                               : "",
+                     unless_zero(static_cast<double>(row.saved_bytes) * 1e-6), row.by});
   }
-  out += '\n' + table.text(4) + '\n';
+  out += '\n' + aligned(table, 4) + '\n';
   out += concat_text("Step: ", rounded(p.step_ms.median), " ms (quartiles ",
                      quartiles_text(p.step_ms), "), ", rounded(1e3 * o.batch / p.step_ms.median),
                      " images/s; its rows together ", rounded(total), " ms\n");

@@ -71,7 +71,7 @@ void start_kernel(const Launch& shape, Queue queue, void (*kernel)(Parameters...
 template <class... Parameters, class... Arguments>
 void launch(const Launch& shape, Queue queue, void (*kernel)(Parameters...),
             const Arguments&... arguments) {
-  LaunchScope scope(queue, shape);
+  LaunchScope scope(queue, shape, reinterpret_cast<const void*>(kernel));
   start_kernel(shape, queue, kernel, arguments...);
   scope.done();
 }

@@ -3,6 +3,8 @@
 #include <nvtx3/nvToolsExt.h>
 
 #include <cstdio>
+#include <map>
+#include <tuple>
 #include <utility>
 
 #include "kernels/gpu/check.hpp"
@@ -38,6 +40,19 @@ class TimedEvent {
   cudaEvent_t event_ = nullptr;
 };
 
+KernelFacts kernel_facts(const void* kernel, int threads, int64_t shared_bytes) {
+  cudaFuncAttributes of{};
+  GG_CUDA(cudaFuncGetAttributes(&of, kernel));
+  int device = 0, most = 0, blocks = 0;
+  GG_CUDA(cudaGetDevice(&device));
+  GG_CUDA(cudaDeviceGetAttribute(&most, cudaDevAttrMaxThreadsPerMultiProcessor, device));
+  GG_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads,
+                                                        static_cast<size_t>(shared_bytes)));
+  return {of.numRegs, static_cast<int64_t>(of.sharedSizeBytes),
+          static_cast<int64_t>(of.localSizeBytes),
+          static_cast<double>(blocks) * threads / static_cast<double>(most)};
+}
+
 std::string text_of(const uint32_t (&d)[3]) {
   std::string text = std::to_string(d[0]);
   for (int axis = 1; axis < 3; ++axis) {
@@ -64,8 +79,9 @@ class LaunchRecord {
  public:
   explicit LaunchRecord(cudaStream_t stream) : stream_(stream) { origin_.put_on(stream); }
 
-  void open(const Launch& launch, const std::vector<const char*>& ranges) {
+  void open(const Launch& launch, const void* kernel, const std::vector<const char*>& ranges) {
     Line line;
+    line.kernel = kernel;
     RecordedLaunch& r = line.launch;
     r.name = launch.name;
     for (const char* range : ranges) r.range += (r.range.empty() ? "" : "/") + std::string(range);
@@ -85,7 +101,10 @@ class LaunchRecord {
     lines_.push_back(std::move(line));
   }
   void close() {
-    if (lines_.back().timed) events_[lines_.back().begin + 1].put_on(stream_);
+    Line& line = lines_.back();
+    if (line.timed) events_[line.begin + 1].put_on(stream_);
+    // Not before: the launch may have asked for more shared memory than a kernel has by itself.
+    if (line.kernel != nullptr) line.launch.kernel = facts_of(line);
   }
   /// The line that was opened last goes.
   void drop() {
@@ -116,9 +135,18 @@ class LaunchRecord {
  private:
   struct Line {
     RecordedLaunch launch;
+    const void* kernel = nullptr;
     bool timed = false;
     size_t begin = 0;  // index of the event before it; the one behind it is the next
   };
+  const KernelFacts& facts_of(const Line& line) {
+    const RecordedLaunch& r = line.launch;
+    const auto threads = static_cast<int>(r.block[0] * r.block[1] * r.block[2]);
+    const auto [at, fresh] =
+        facts_.try_emplace(std::make_tuple(line.kernel, threads, r.shared_bytes));
+    if (fresh) at->second = kernel_facts(line.kernel, threads, r.shared_bytes);
+    return at->second;
+  }
   void set_times(Line& line) const {
     line.launch.begin_ms = events_[line.begin].ms_since(origin_);
     line.launch.ms = events_[line.begin + 1].ms_since(events_[line.begin]);
@@ -129,6 +157,7 @@ class LaunchRecord {
   std::vector<Line> lines_;
   std::vector<TimedEvent> events_;
   size_t used_ = 0;  // of the events
+  std::map<std::tuple<const void*, int, int64_t>, KernelFacts> facts_;
 };
 
 QueueState::QueueState(cudaStream_t made, bool traced) : stream(made), trace(traced) {
@@ -136,10 +165,11 @@ QueueState::QueueState(cudaStream_t made, bool traced) : stream(made), trace(tra
 }
 QueueState::~QueueState() = default;
 
-LaunchScope::LaunchScope(Queue queue, const Launch& launch) : state_(state_of(queue)) {
+LaunchScope::LaunchScope(Queue queue, const Launch& launch, const void* kernel)
+    : state_(state_of(queue)) {
   nvtxRangePushA(launch.name);
   if (state_ != nullptr && state_->record == nullptr) state_ = nullptr;
-  if (state_ != nullptr) state_->record->open(launch, state_->ranges);
+  if (state_ != nullptr) state_->record->open(launch, kernel, state_->ranges);
 }
 
 void LaunchScope::done() {

@@ -44,7 +44,8 @@ inline cudaStream_t stream_of(Queue queue) {
 /// kept.
 class LaunchScope {
  public:
-  LaunchScope(Queue queue, const Launch& launch);
+  /// `kernel`: the function, where it is one of this library.
+  LaunchScope(Queue queue, const Launch& launch, const void* kernel = nullptr);
   /// It is queued. Without this call it has failed, and leaves no line.
   void done();
   ~LaunchScope();

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "engine/device/machine.hpp"
 #include "tests/support/support.hpp"
 
 using namespace gliograd::test;
@@ -79,11 +80,19 @@ TEST_CASE("profile: bad options are one line, and --help says what there is") {
   refused({"--preset", "strong"}, "light");
   refused({"--html", "/no/such/folder/p.html"}, "/no/such/folder");
   CHECK(gliograd::test::gliograd({"profile", "--steps", "2"}).code == 2);
+  CHECK(gliograd::test::gliograd({"profile", "--shape", "2x2"}).code == 2);
+  refused({"--list", "--html", "p.html"}, "of a whole step");
+  if (!gliograd::gpu_problem().empty()) {
+    refused({"--list"}, "--list: " + gliograd::gpu_problem());
+    refused({"--kernel", "add"}, "kernels run on a GPU alone");
+    refused({"--device", "cuda"}, "--device cuda: ");
+  }
   CHECK(gliograd::test::gliograd({"profile", "--device", "tpu"}).code == 2);
   const CommandResult help = gliograd::test::gliograd({"profile", "--help"});
   CHECK(help.code == 0);
-  for (const char* part : {"--model", "--size", "--batch", "--dtype", "--device", "--threads",
-                           "--steps", "--json", "--trace", "--html", "GLIOGRAD_TRACE"}) {
+  for (const char* part :
+       {"--model", "--size", "--batch", "--dtype", "--device", "--threads", "--steps", "--list",
+        "--kernel", "--shape", "--json", "--trace", "--html", "GLIOGRAD_TRACE"}) {
     CHECK_MESSAGE(contains(help.out, part), part);
   }
 }

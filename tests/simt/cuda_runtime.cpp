@@ -256,6 +256,28 @@ cudaError_t cudaSetDevice(int device) {
   return device == 0 ? cudaSuccess : refuse(cudaErrorInvalidDevice);
 }
 
+// A kernel here has no registers; a multiprocessor holds 2048 threads and 227 KiB.
+cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  if (attribute != cudaDevAttrMaxThreadsPerMultiProcessor) return refuse(cudaErrorInvalidValue);
+  *value = 2048;
+  return cudaSuccess;
+}
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+  std::memset(attributes, 0, sizeof *attributes);
+  return cudaSuccess;
+}
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int threads,
+                                                          size_t dynamic_bytes) {
+  const size_t by_threads = 2048 / static_cast<size_t>(threads);
+  *blocks = static_cast<int>(
+      dynamic_bytes == 0 ? by_threads : std::min(by_threads, kMostSharedBytes / dynamic_bytes));
+  return cudaSuccess;
+}
+
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
   const std::lock_guard mine(turn);
   const Guard guard(lock);

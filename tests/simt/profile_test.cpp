@@ -2,6 +2,7 @@
 // are those of a real one.
 #include "apps/study/profile.hpp"
 
+#include "apps/study/profile_kernel.hpp"
 #include "tests/simt/op_cases.hpp"
 
 using namespace gliograd;
@@ -62,4 +63,46 @@ TEST_CASE("GPU profile: each launch of a step belongs to a row, with its cost") 
   for (const TraceEvent& event : p.trace) on_gpu += event.on_gpu ? 1 : 0;
   CHECK(on_gpu == p.launches);
   simt::expect_nothing();
+}
+
+TEST_CASE("GPU profile: one kernel alone, at a given shape; an unknown one lists the known") {
+  simt::set_device({.order = simt::Order::any, .seed = simt::fresh_seed()});
+  const KernelOptions options{.kernel = "batch_norm_apply",
+                              .dtype = DType::bf16,
+                              .shape = {2, 6, 5, 24},
+                              .steps = 3,
+                              .peaks = false};
+  const KernelRun run = profile_kernel(options);
+  CHECK(run.op == "batch_norm");
+  CHECK(run.input == "2x6x5x24");
+  CHECK(run.launch.cost.bytes >=
+        2.0 * 2 * (2 * 6 * 5 * 24));  // x in, y out, and perhaps a residual
+  CHECK(run.facts.occupancy == 1);
+  CHECK(run.launch.ms.median >= 0);
+  const std::string text = kernel_run_text(run, options);
+  INFO(text);
+  CHECK(text.find("--kernel batch_norm_apply --shape 2x6x5x24 --dtype bf16") != std::string::npos);
+  KernelOptions wrong = options;
+  wrong.kernel = "fast_norm";
+  CHECK_THROWS_WITH_AS(profile_kernel(wrong), doctest::Contains("batch_norm_apply, "), Error);
+  wrong = options;
+  wrong.shape = {4, 4};
+  CHECK_THROWS_WITH_AS(profile_kernel(wrong), doctest::Contains("has 4 axes"), Error);
+  simt::expect_nothing();
+}
+
+TEST_CASE("GPU profile: the list names the kernels that cases launch") {
+  simt::set_device({.order = simt::Order::any, .seed = simt::fresh_seed()});
+  const std::vector<ListedKernel> list = list_kernels(DType::f32);
+  CHECK(list.size() > 20);
+  std::string names;
+  for (const ListedKernel& one : list) {
+    names += one.name + " ";
+    CHECK(one.threads > 0);
+    CHECK(one.facts.occupancy > 0);
+  }
+  for (const char* name : {"batch_norm_moments", "conv_direct_forward", "max_pool_gradient"}) {
+    CHECK(names.find(name) != std::string::npos);
+  }
+  CHECK(kernel_list_text(list).find("occupancy") != std::string::npos);
 }

@@ -1,0 +1,169 @@
+#include "apps/study/profile_kernel.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "engine/core/error.hpp"
+#include "engine/ops/case.hpp"
+
+namespace gliograd::study {
+namespace {
+
+using kernels::RecordedLaunch;
+
+// Forward and backward of a row, with a gradient of ones.
+void run(const CaseRow& row, Stream& stream, DType dtype, std::vector<Tensor> inputs) {
+  Tape tape(stream, dtype);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (row.inputs[i].differentiable) inputs[i] = tape.watch(inputs[i]);
+  }
+  const Tensor y = row.op(tape, inputs);
+  if (y.variable == 0) return;
+  const std::vector<double> ones(static_cast<size_t>(y.size()), 1.0);
+  tape.backward(y, from_values(stream, y.shape, ones, y.dtype));
+}
+
+// The row with a first input of another shape: inputs of the old shape take it too, and axes that
+// were as long as its channels or its batch follow.
+CaseRow with_shape(CaseRow row, const Shape& x) {
+  const Shape old = row.inputs[0].shape;
+  GG_CHECK(x.rank() == old.rank(), "--shape: this op's input has ", old.rank(), " axes, as in ",
+           text_of(old), "; got ", text_of(x));
+  const int last = old.rank() - 1;
+  for (CaseInput& input : row.inputs) {
+    const Shape s = input.shape;
+    if (s == old) {
+      input.shape = x;
+    } else if (s.rank() > 0 && s[s.rank() - 1] == old[last]) {
+      input.shape = s.with(-1, x[last]);
+    } else if (s.rank() > 0 && s[0] == old[0]) {
+      input.shape = s.with(0, x[0]);
+    }
+  }
+  return row;
+}
+
+// A layer of real size, where the op's case has one.
+const CaseRow& usual_row(const Case& c, const std::vector<const CaseRow*>& with_kernel) {
+  for (const CaseRow& row : c.rows) {
+    if (row.bench) return row;
+  }
+  return *with_kernel.front();
+}
+
+bool launches(const std::vector<RecordedLaunch>& all, const std::string& kernel) {
+  return std::any_of(all.begin(), all.end(), [&](const RecordedLaunch& launch) {
+    return launch.grid[0] > 0 && launch.name == kernel;
+  });
+}
+
+}  // namespace
+
+std::vector<ListedKernel> list_kernels(DType dtype) {
+  const std::unique_ptr<Stream> stream = Stream::cuda(0, {.random = {.seed = 1}});
+  LaunchLog log(*stream);
+  std::map<std::string, ListedKernel> found;  // by all that is shown
+  for (const Case& c : all_cases()) {
+    for (const CaseRow& row : c.rows) {
+      if (row.bench) continue;
+      run(row, *stream, dtype, case_inputs(row, *stream, dtype, 1));
+      for (const RecordedLaunch& launch : log.take()) {
+        if (launch.grid[0] == 0) continue;
+        const int threads = static_cast<int>(launch.block[0] * launch.block[1] * launch.block[2]);
+        found.try_emplace(concat_text(launch.name, ' ', threads, ' ', launch.kernel.registers, ' ',
+                                      launch.kernel.static_bytes),
+                          ListedKernel{launch.name, c.name, threads, launch.kernel});
+      }
+    }
+  }
+  std::vector<ListedKernel> list;
+  for (auto& [key, kernel] : found) list.push_back(std::move(kernel));
+  return list;
+}
+
+KernelRun profile_kernel(const KernelOptions& o) {
+  GG_CHECK(o.steps >= 1, "--steps must be at least 1; got ", o.steps);
+  const std::unique_ptr<Stream> stream = Stream::cuda(0, {.random = {.seed = 1}});
+  const double copy_gb_s = o.peaks ? measure_copy(*stream) : 0;
+  LaunchLog log(*stream);
+  std::map<std::string, int> known;
+  for (const Case& c : all_cases()) {
+    std::vector<const CaseRow*> with_kernel;
+    for (const CaseRow& row : c.rows) {
+      if (row.bench) continue;
+      run(row, *stream, o.dtype, case_inputs(row, *stream, o.dtype, 1));
+      const std::vector<RecordedLaunch> all = log.take();
+      for (const RecordedLaunch& launch : all) {
+        if (launch.grid[0] > 0) ++known[launch.name];
+      }
+      if (launches(all, o.kernel)) with_kernel.push_back(&row);
+    }
+    if (with_kernel.empty()) continue;
+    const CaseRow row =
+        o.shape.empty() ? usual_row(c, with_kernel)
+                        : with_shape(*with_kernel.front(),
+                                     Shape::of(o.shape.data(), static_cast<int>(o.shape.size())));
+    const std::vector<Tensor> inputs = case_inputs(row, *stream, o.dtype, 1);
+    log.take();
+    KernelRun result;
+    result.op = c.name;
+    result.input = text_of(row.inputs[0].shape);
+    std::vector<double> ms;
+    for (int i = 0; i <= o.steps; ++i) {
+      run(row, *stream, o.dtype, inputs);
+      const std::vector<RecordedLaunch> all = log.take();
+      if (!launches(all, o.kernel)) {
+        throw Error(concat_text("--kernel ", o.kernel, ": ", c.name, " of ", result.input,
+                                " takes another kernel"));
+      }
+      for (const RecordedLaunch& launch : all) {
+        if (launch.name != o.kernel) continue;
+        if (i > 0) ms.push_back(launch.ms);  // the first one loads the code
+        result.launch = {launch.name, shape_of(launch), launch.cost, {}};
+        result.facts = launch.kernel;
+        break;
+      }
+    }
+    result.launch.ms = timing_of(ms);
+    result.copy_gb_s = copy_gb_s;
+    return result;
+  }
+  std::string names;
+  for (const auto& [name, count] : known) names += (names.empty() ? "" : ", ") + name;
+  throw Error(concat_text("--kernel \"", o.kernel, "\": the cases launch ", names));
+}
+
+std::string kernel_list_text(const std::vector<ListedKernel>& kernels) {
+  std::vector<std::vector<std::string>> rows = {
+      {"kernel", "op", "threads", "registers", "local bytes", "shared bytes", "occupancy", ""}};
+  for (const ListedKernel& k : kernels) {
+    rows.push_back({k.name, k.op, std::to_string(k.threads), std::to_string(k.facts.registers),
+                    std::to_string(k.facts.local_bytes), std::to_string(k.facts.static_bytes),
+                    concat_text(static_cast<int>(100 * k.facts.occupancy + 0.5), " %"), ""});
+  }
+  return aligned(rows, 2);
+}
+
+std::string kernel_run_text(const KernelRun& run, const KernelOptions& o) {
+  const ProfiledLaunch& l = run.launch;
+  const double ms = l.ms.median, gb_s = l.cost.bytes * 1e-6 / ms;
+  std::string out = concat_text(l.name, " of ", run.op, ", ", o.dtype, ", input ", run.input, ": ",
+                                l.shape, '\n');
+  out += concat_text(run.facts.registers, " registers, ", run.facts.local_bytes,
+                     " B of local memory a thread, ", run.facts.static_bytes,
+                     " B of static shared memory, occupancy ",
+                     static_cast<int>(100 * run.facts.occupancy + 0.5), " %\n");
+  out += concat_text(rounded(ms), " ms (quartiles ", rounded(l.ms.low), " to ", rounded(l.ms.high),
+                     "), ", rounded(l.cost.bytes * 1e-6), " MB, ", rounded(gb_s), " GB/s, ",
+                     rounded(l.cost.ops * 1e-6 / ms), " GFLOP/s");
+  if (run.copy_gb_s > 0) {
+    out += concat_text("; ", rounded(100 * gb_s / run.copy_gb_s), " % of the ",
+                       rounded(run.copy_gb_s), " GB/s of copying");
+  }
+  out += concat_text("\nncu --nvtx --nvtx-include \"", l.name,
+                     "/\" --launch-skip 1 --launch-count 1 --set full gliograd profile --kernel ",
+                     l.name, " --shape ", run.input, " --dtype ", o.dtype, '\n');
+  return out;
+}
+
+}  // namespace gliograd::study
