@@ -119,7 +119,7 @@ void add_profile(CLI::App& app) {
       ->default_str("auto")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   add_threads_option(*command, o.threads);
-  add("--steps", o.steps, "that are measured, after a few that are not: 3 to 100000");
+  add("--steps", o.steps, "that are measured, after a few that are not: 3 to 10000");
   command->add_option("--json", command_options->json,
                       "all of it as one JSON object: a file, or - for standard output");
   command->add_option("--trace", command_options->trace,

@@ -32,6 +32,9 @@ json to_json(const Profile& p, const ProfileRow& row) {
                         {"ms", to_json(one.ms)},
                         {"bytes", one.cost.bytes},
                         {"ops", one.cost.ops},
+                        {"registers", one.facts.registers},
+                        {"local_bytes", one.facts.local_bytes},
+                        {"occupancy", one.facts.occupancy},
                         {"peak_share", p.peak_share(one.cost, one.ms.median)}});
   }
   const double ms = row.ms.median;

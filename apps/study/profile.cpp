@@ -7,10 +7,10 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <numeric>
 #include <random>
 #include <utility>
 
+#include "apps/study/batches.hpp"
 #include "apps/study/bootstrap.hpp"
 #include "data/augment_policy.hpp"
 #include "data/noise_set.hpp"
@@ -18,12 +18,12 @@
 #include "engine/core/error.hpp"
 #include "engine/core/parallel.hpp"
 #include "engine/device/captured_work.hpp"
-#include "engine/device/launch_log.hpp"
 #include "engine/device/machine.hpp"
 #include "engine/ops/augment_cuda.hpp"
 #include "engine/ops/conv.hpp"
 #include "engine/ops/linear.hpp"
 #include "engine/ops/softmax_cross_entropy.hpp"
+#include "engine/optim/batch_end.hpp"
 #include "engine/optim/optimizer.hpp"
 #include "engine/tensor/cast.hpp"
 #include "engine/tensor/layout.hpp"
@@ -232,8 +232,8 @@ class Watch final : public TapeObserver {
       if (row.by.find(launch.name) == std::string::npos) {
         row.by += (row.by.empty() ? "" : ", ") + launch.name;
       }
-      row.launches.push_back(
-          {launch.name, shape_of(launch), launch.cost, timing_of(line.launch_ms[i])});
+      row.launches.push_back({launch.name, shape_of(launch), launch.cost, launch.kernel,
+                              timing_of(line.launch_ms[i])});
     }
   }
 
@@ -260,7 +260,6 @@ class Step {
         set_(data::noise_set(o.batch, 1, o.size)),
         resident_(set_),
         input_(data::input_spec(set_, {.window = o.size})),
-        augmentation_(data::augment_preset(o.preset)),
         network_(models::make_network(
             o.model, {{"input_channels", std::to_string(input_.channels())}, {"classes", "2"}},
             stream, DType::f32)),
@@ -268,15 +267,21 @@ class Step {
                    LearningRates::cosine(1e-3, 2 * (o.warmup + o.steps) + 4, 0)) {
     GG_CHECK(o.size >= network_->smallest_size(), "--size ", o.size, ": ", o.model,
              " needs at least ", network_->smallest_size(), " pixels");
-    std::vector<double> classes, order(static_cast<size_t>(o.batch));
-    std::iota(order.begin(), order.end(), 0);
-    for (int i = 0; i < o.batch; ++i) classes.push_back(i % 2);
-    labels_ = from_values(stream, {o.batch}, classes, DType::i32);
-    order_ = from_values(stream, {o.batch}, order, DType::i32);
-    for (const double one : order) slices_.push_back(static_cast<int32_t>(one));
     if (stream.device() == Device::cuda) {
       there_ = std::make_unique<DeviceSet>(stream, resident_.set());
     }
+    const int64_t steps = 2 * (o.warmup + o.steps) + 4, draws = steps * o.batch;
+    BatchSource source;
+    source.set = there_ ? there_->set() : resident_.set();
+    source.input = input_;
+    source.augment = data::augment_preset(o.preset);
+    for (int32_t n = 0; n < o.batch; ++n) source.labels.push_back(n % 2);
+    source.dtype = dtype;
+    batches_ = std::make_unique<Batches>(stream, std::move(source), o.batch, draws);
+    std::vector<int32_t> order;
+    for (int64_t i = 0; i < draws; ++i) order.push_back(static_cast<int32_t>(i % o.batch));
+    stream.write_state({});
+    batches_->begin_epoch(order);
   }
 
   /// With a watch, row by row.
@@ -286,34 +291,24 @@ class Step {
       watch->section(pass, op, work);
       if (cost.bytes > 0) watch->set_cost(cost);
     };
-    Tensor images;
+    Batch batch;
     section(
-        "input", "gather and augment", [&] { images = next_images(); }, input_cost());
+        "input", "gather and augment", [&] { batch = batches_->next(); }, input_cost());
     Tape tape(stream_, dtype_);
     if (watch != nullptr) tape.observe(*watch);
     section("forward", Watch::kBetween, [&] {
-      loss_ =
-          softmax_cross_entropy(tape, network_->forward(tape, images, {}, Mode::train), labels_);
+      loss_ = softmax_cross_entropy(tape, network_->forward(tape, batch.images, {}, Mode::train),
+                                    batch.labels);
     });
-    images = {};
+    batch = {};
     section("backward", "add and hand over gradients", [&] { tape.backward(loss_); });
     section(
         "update", "optimizer", [&] { optimizer_.step(); }, update_cost());
+    section("update", "end of the batch", [&] { end_batch(stream_, loss_, options_.batch); });
   }
   double loss() const { return to_values(loss_)[0]; }
 
  private:
-  Tensor next_images() {
-    if (there_) {
-      return augment_next(stream_, there_->set(), input_, order_, augmentation_,
-                          {.images = options_.batch,
-                           .dtype = dtype_,
-                           .channels = models::image_channels(Device::cuda, input_.channels())})
-          .images;
-    }
-    return augment(stream_, resident_.set(), input_, slices_, augmentation_, *stream_.state())
-        .images;
-  }
   // Bytes of the window in, f32 out; eight operations to interpolate a value.
   Cost input_cost() const {
     const double values = 1.0 * options_.batch * options_.size * options_.size * input_.channels();
@@ -331,12 +326,11 @@ class Step {
   data::Dataset set_;
   data::Resident resident_;
   InputSpec input_;
-  AugmentOptions augmentation_;
   std::unique_ptr<models::Network> network_;
   Optimizer optimizer_;
-  std::vector<int32_t> slices_;
-  Tensor labels_, order_, loss_;
   std::unique_ptr<DeviceSet> there_;
+  std::unique_ptr<Batches> batches_;
+  Tensor loss_;
 };
 
 // ---- peaks ------------------------------------------------------------------------------------
@@ -388,8 +382,8 @@ DType checked_type(const ProfileOptions& o) {
   range("--size", o.size, 8, 1024);
   range("--batch", o.batch, 2, 4096);
   range("--threads", o.threads, 1, 4096);
-  range("--steps", o.steps, 3, 100000);
-  range("--warmup", o.warmup, 2, 100000);
+  range("--steps", o.steps, 3, 10000);
+  range("--warmup", o.warmup, 2, 10000);
   if (o.dtype == "f32") return DType::f32;
   if (o.device == Device::cuda && o.dtype == "bf16") return DType::bf16;
   if (o.device == Device::cuda && o.dtype == "f16") return DType::f16;

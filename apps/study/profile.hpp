@@ -7,12 +7,7 @@
 #include <vector>
 
 #include "engine/core/shape.hpp"
-#include "engine/device/stream.hpp"
-#include "kernels/base.hpp"
-
-namespace gliograd::kernels {
-struct RecordedLaunch;
-}
+#include "engine/device/launch_log.hpp"
 
 namespace gliograd::study {
 
@@ -39,6 +34,7 @@ struct ProfiledLaunch {
   std::string name;
   std::string shape;  // "1024 blocks of 256"
   kernels::Cost cost;
+  kernels::KernelFacts facts;  // zeros where it is no kernel of this project
   Timing ms;
 };
 

@@ -1,6 +1,7 @@
 #include "apps/study/profile_kernel.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "engine/core/error.hpp"
@@ -119,8 +120,7 @@ KernelRun profile_kernel(const KernelOptions& o) {
       for (const RecordedLaunch& launch : all) {
         if (launch.name != o.kernel) continue;
         if (i > 0) ms.push_back(launch.ms);  // the first one loads the code
-        result.launch = {launch.name, shape_of(launch), launch.cost, {}};
-        result.facts = launch.kernel;
+        result.launch = {launch.name, shape_of(launch), launch.cost, launch.kernel, {}};
         break;
       }
     }
@@ -139,7 +139,7 @@ std::string kernel_list_text(const std::vector<ListedKernel>& kernels) {
   for (const ListedKernel& k : kernels) {
     rows.push_back({k.name, k.op, std::to_string(k.threads), std::to_string(k.facts.registers),
                     std::to_string(k.facts.local_bytes), std::to_string(k.facts.static_bytes),
-                    concat_text(static_cast<int>(100 * k.facts.occupancy + 0.5), " %"), ""});
+                    concat_text(std::lround(100 * k.facts.occupancy), " %"), ""});
   }
   return aligned(rows, 2);
 }
@@ -149,10 +149,10 @@ std::string kernel_run_text(const KernelRun& run, const KernelOptions& o) {
   const double ms = l.ms.median, gb_s = l.cost.bytes * 1e-6 / ms;
   std::string out = concat_text(l.name, " of ", run.op, ", ", o.dtype, ", input ", run.input, ": ",
                                 l.shape, '\n');
-  out += concat_text(run.facts.registers, " registers, ", run.facts.local_bytes,
-                     " B of local memory a thread, ", run.facts.static_bytes,
-                     " B of static shared memory, occupancy ",
-                     static_cast<int>(100 * run.facts.occupancy + 0.5), " %\n");
+  out += concat_text(l.facts.registers, " registers, ", l.facts.local_bytes,
+                     " B of local memory a thread, ", l.facts.static_bytes,
+                     " B of static shared memory, occupancy ", std::lround(100 * l.facts.occupancy),
+                     " %\n");
   out += concat_text(rounded(ms), " ms (quartiles ", rounded(l.ms.low), " to ", rounded(l.ms.high),
                      "), ", rounded(l.cost.bytes * 1e-6), " MB, ", rounded(gb_s), " GB/s, ",
                      rounded(l.cost.ops * 1e-6 / ms), " GFLOP/s");

@@ -6,7 +6,6 @@
 
 #include "apps/study/profile.hpp"
 #include "engine/core/dtype.hpp"
-#include "engine/device/launch_log.hpp"
 
 namespace gliograd::study {
 
@@ -29,7 +28,6 @@ struct KernelOptions {
 struct KernelRun {
   std::string op, input;  // "batch_norm", "32x40x40x32"
   ProfiledLaunch launch;
-  kernels::KernelFacts facts;
   double copy_gb_s = 0;  // 0: not measured
 };
 /// Runs the op that launches the kernel, forward and backward, so many times, and times that launch

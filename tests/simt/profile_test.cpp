@@ -58,7 +58,8 @@ TEST_CASE("GPU profile: each launch of a step belongs to a row, with its cost") 
   CHECK(conv.launches.size() == 2);
   CHECK(conv.by == "cuDNN, emulated");
   CHECK(row_of(p, "update", "optimizer", "").launches.size() == 3);
-  CHECK(row_of(p, "input", "gather and augment", "").by == "draw_augment_params, augment_images");
+  CHECK(row_of(p, "input", "gather and augment", "").by ==
+        "draw_augment_params, augment_images, gather_rows");
   int on_gpu = 0;
   for (const TraceEvent& event : p.trace) on_gpu += event.on_gpu ? 1 : 0;
   CHECK(on_gpu == p.launches);
@@ -77,7 +78,7 @@ TEST_CASE("GPU profile: one kernel alone, at a given shape; an unknown one lists
   CHECK(run.input == "2x6x5x24");
   CHECK(run.launch.cost.bytes >=
         2.0 * 2 * (2 * 6 * 5 * 24));  // x in, y out, and perhaps a residual
-  CHECK(run.facts.occupancy == 1);
+  CHECK(run.launch.facts.occupancy == 1);
   CHECK(run.launch.ms.median >= 0);
   const std::string text = kernel_run_text(run, options);
   INFO(text);
