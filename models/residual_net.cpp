@@ -1,5 +1,7 @@
 #include "models/residual_net.hpp"
 
+#include "engine/ops/pool.hpp"
+
 namespace gliograd::models {
 
 struct ResidualNet::Parts {
@@ -17,7 +19,19 @@ ResidualNetOptions ResidualNetOptions::read(SettingsReader& reader) {
   ResidualNetOptions options;
   options.widths = reader.integers("widths", options.widths, 1, 4096, 8);
   options.blocks = reader.integer("blocks", options.blocks, 1, 64);
+  options.stem_kernel = reader.integer("stem_kernel", options.stem_kernel, 1, 15);
+  options.stem_stride = reader.integer("stem_stride", options.stem_stride, 1, 4);
+  options.stem_pool = reader.integer("stem_pool", options.stem_pool ? 1 : 0, 0, 1) == 1;
   return options;
+}
+
+Settings resnet18_settings(int64_t channels, int64_t classes) {
+  return {{"widths", "64-128-256-512"},
+          {"stem_kernel", "7"},
+          {"stem_stride", "2"},
+          {"stem_pool", "1"},
+          {"input_channels", std::to_string(channels)},
+          {"classes", std::to_string(classes)}};
 }
 
 BasicBlock::BasicBlock(Weights& weights, const std::string& name, int64_t in, int64_t out,
@@ -46,11 +60,19 @@ ResidualNet::ResidualNet(const Settings& settings, Stream& stream, DType dtype)
 
 ResidualNet::ResidualNet(const Parts& parts, Stream& stream, DType dtype)
     : Network(kName,
-              {{"widths", join(parts.own.widths)}, {"blocks", std::to_string(parts.own.blocks)}},
+              {{"widths", join(parts.own.widths)},
+               {"blocks", std::to_string(parts.own.blocks)},
+               {"stem_kernel", std::to_string(parts.own.stem_kernel)},
+               {"stem_stride", std::to_string(parts.own.stem_stride)},
+               {"stem_pool", parts.own.stem_pool ? "1" : "0"}},
               parts.common, stream, dtype),
       stem_(weights_, "stem.conv",
-            {.in = parts.common.input_channels, .out = parts.own.widths.front()}),
-      stem_norm_(weights_, "stem.norm", parts.own.widths.front(), Activation::relu) {
+            {.in = parts.common.input_channels,
+             .out = parts.own.widths.front(),
+             .kernel = parts.own.stem_kernel,
+             .stride = parts.own.stem_stride}),
+      stem_norm_(weights_, "stem.norm", parts.own.widths.front(), Activation::relu),
+      stem_pool_(parts.own.stem_pool) {
   int64_t in = parts.own.widths.front();
   for (const int64_t width : parts.own.widths) {
     const std::string stage = "stage" + std::to_string(stages_.size() + 1);
@@ -73,6 +95,7 @@ std::vector<std::string> ResidualNet::stages() const {
 
 Tensor ResidualNet::maps(Tape& tape, const Tensor& x, Mode mode) {
   Tensor y = stem_norm_(tape, stem_(tape, x), mode);
+  if (stem_pool_) y = max_pool(tape, y, {.kernel = 3, .stride = 2, .pad = Padding::all(1)});
   for (const std::vector<BasicBlock>& blocks : stages_) {
     for (const BasicBlock& block : blocks) y = block(tape, y, mode);
   }

@@ -1,15 +1,12 @@
 // Every registered case on a real GPU, in f32, bf16 and f16, forward and backward, against the f64
 // reference. A plain program: exit 0 where all agree, 1 where one does not, 77 (skipped) without a
 // GPU.
-#include <cstdio>
-#include <string>
-
 #include "engine/ops/case.hpp"
-#include "kernels/runtime.hpp"
-
-using namespace gliograd;
+#include "tests/device/device_test.hpp"
 
 namespace {
+
+using namespace gliograd;
 
 int compare_all(Stream& stream, uint64_t seed) {
   int compared = 0, failed = 0;
@@ -27,24 +24,16 @@ int compare_all(Stream& stream, uint64_t seed) {
     }
   }
   std::printf("%d compared, %d failed\n", compared, failed);
-  return failed;
+  return compared == 0 ? 1 : failed;
 }
 
 }  // namespace
 
 int main() {
-  try {
-    if (kernels::device_count() == 0) {
-      std::printf("SKIPPED: ops on a GPU: no GPU\n");
-      return 77;
-    }
-    std::printf("%s\n", kernels::device_facts(0).name.c_str());
+  return test::run_device_test("ops", [] {
     const std::unique_ptr<Stream> stream = Stream::cuda(0);
     int failed = 0;
     for (uint64_t seed = 1; seed <= 3; ++seed) failed += compare_all(*stream, seed);
-    return failed == 0 ? 0 : 1;
-  } catch (const std::exception& error) {
-    std::printf("FAILED: %s\n", error.what());
-    return 1;
-  }
+    return failed;
+  });
 }

@@ -6,6 +6,7 @@
 #include "engine/ops/softmax_cross_entropy.hpp"
 #include "engine/optim/optimizer.hpp"
 #include "models/catalog.hpp"
+#include "models/residual_net.hpp"
 #include "tests/support/support.hpp"
 
 using namespace gliograd;
@@ -146,6 +147,19 @@ TEST_CASE("subtype-large: stages, shortcuts and the published size") {
     operations += 2.0 * static_cast<double>(p->master.size() * side * side);
   }
   CHECK(3 * operations == doctest::Approx(13.3e9).epsilon(0.01));
+}
+
+TEST_CASE("subtype-large: by its options ResNet-18, parameter for parameter") {
+  const auto network = make_network("subtype-large", resnet18_settings(3, 1000), cpu_stream());
+  CHECK(network->weights().parameter_count() == 11'689'512);  // as torchvision counts them
+  const std::vector<std::string> names = names_of(*network);
+  CHECK(network->weights().parameters()[0]->master.shape == Shape{64, 7, 7, 3});
+  CHECK(std::count(names.begin(), names.end(), "stage1.block1.shortcut.conv.weight") == 0);
+  Tape tape = Tape::off(cpu_stream());
+  const Tensor x = random_tensor({1, 64, 64, 3}, DType::f32, 1);
+  // 64 pixels halve in the stem, its pool and three stages.
+  CHECK(network->maps(tape, x, Mode::eval).shape == Shape{1, 2, 2, 512});
+  CHECK(network->forward(tape, x, {}, Mode::eval).shape == Shape{1, 1000});
 }
 
 TEST_CASE("networks: an unknown name or option is answered with the known ones") {
@@ -332,6 +346,18 @@ TEST_CASE("networks: the whole gradient in f64 against finite differences") {
         {{"widths", "2-3"}, {"blocks", "1"}, {"input_channels", "2"}, {"classes", "3"}}, *stream,
         DType::f64);
     check_whole_gradient(*network, batch({4, 5, 4, 2}, 0, DType::f64, seed));
+  }
+  SUBCASE("residual blocks behind a wide stem with a pool") {
+    const auto network = make_network("subtype-large",
+                                      {{"widths", "2-3"},
+                                       {"blocks", "1"},
+                                       {"stem_kernel", "5"},
+                                       {"stem_stride", "2"},
+                                       {"stem_pool", "1"},
+                                       {"input_channels", "2"},
+                                       {"classes", "3"}},
+                                      *stream, DType::f64);
+    check_whole_gradient(*network, batch({4, 9, 11, 2}, 0, DType::f64, seed));
   }
 }
 

@@ -1,148 +1,26 @@
 // SubtypeNet trained on the emulated GPU: the whole step, from the resident set to the averaged
 // weights, eager and as one captured graph, in f32 and bf16, several folds at once.
-#include "engine/device/captured_work.hpp"
-#include "engine/ops/augment_cuda.hpp"
-#include "engine/ops/softmax_cross_entropy.hpp"
-#include "engine/optim/batch_end.hpp"
-#include "engine/optim/optimizer.hpp"
-#include "engine/tensor/cast.hpp"
 #include "kernels/launch_record.hpp"
-#include "models/subtype_net.hpp"
 #include "tests/simt/op_cases.hpp"
-#include "tests/simt/toy_set.hpp"
+#include "tests/support/training_fold.hpp"
 
 using namespace gliograd;
 using simt::expect_nothing;
 using simt::fresh_seed;
-using simt::input_of;
 using simt::Toy;
+using test::distance;
+using test::Fold;
+using test::train_by_graph;
 
 namespace {
 
-constexpr int64_t kBatch = 4, kSteps = 6, kSlices = 7;
-constexpr int32_t kWindow = 32;
-
-AugmentOptions some_augmentation() {
-  AugmentOptions o;
-  o.flip_x_probability = o.rotation_probability = o.blur_probability = 0.5f;
-  o.rotation_degrees = 20;
-  o.blur_pixels = 1;
-  o.brightness_probability = 0.5f, o.brightness_percent = 20;
-  return o;
-}
-
-/// One network in training on `stream`, which may be of either device.
-struct Fold {
-  Stream& stream;
-  DType dtype;
-  const Toy& toy;
-  InputSpec input = input_of(3, MaskUse::channel, kWindow, kWindow);
-  AugmentOptions options = some_augmentation();
-  models::SubtypeNet network;
-  Optimizer optimizer;
-  std::vector<int32_t> order;
-  std::vector<int32_t> classes;
-  // On a GPU.
-  std::unique_ptr<DeviceSet> there;
-  Tensor device_order, device_classes;
-
-  Fold(Stream& on, DType compute, const Toy& set)
-      : stream(on),
-        dtype(compute),
-        toy(set),
-        network({{"input_channels", "4"}, {"classes", "2"}, {"widths", "8-16-16-16"}}, on,
-                compute == DType::f64 ? DType::f64 : DType::f32),
-        optimizer(on, {{"all", network.weights().parameters(), 1, 0.01}},
-                  {.clip_norm = 5, .ema_decay = 0.9}, LearningRates::cosine(1e-3, kSteps, 2)) {
-    for (int64_t i = 0; i < kBatch * kSteps; ++i) {
-      order.push_back(static_cast<int32_t>(i * 5 % kSlices));
-    }
-    for (int64_t i = 0; i < kSlices; ++i) classes.push_back(static_cast<int32_t>(i % 2));
-    StepState state;
-    state.epoch = 2;
-    stream.write_state(state);
-    if (stream.device() == Device::cpu) return;
-    there = std::make_unique<DeviceSet>(stream, toy.set);
-    device_order = from_values(stream, {kBatch * kSteps}, {order.begin(), order.end()}, DType::i32);
-    device_classes = from_values(stream, {kSlices}, {classes.begin(), classes.end()}, DType::i32);
-  }
-
-  /// Forward, backward, update. On a GPU the host reads nothing.
-  void step() {
-    Tape tape(stream, dtype);
-    Tensor images, labels;
-    if (stream.device() == Device::cuda) {
-      images = augment_next(stream, there->set(), input, device_order, options,
-                            {.images = kBatch, .dtype = dtype, .channels = 8})
-                   .images;
-      labels = rows_next(stream, device_classes, device_order, kBatch);
-    } else {
-      const int64_t first = stream.state()->draw;
-      const std::vector<int32_t> slices(order.begin() + first, order.begin() + first + kBatch);
-      images =
-          cast(augment(stream, toy.set, input, slices, options, *stream.state()).images, dtype);
-      std::vector<double> values;
-      for (const int32_t slice : slices) values.push_back(classes[static_cast<size_t>(slice)]);
-      labels = from_values(stream, {kBatch}, values, DType::i32);
-    }
-    const Tensor loss =
-        softmax_cross_entropy(tape, network.forward(tape, images, {}, Mode::train), labels);
-    tape.backward(loss);
-    optimizer.step();
-    end_batch(stream, loss, kBatch);
-  }
-
-  /// Weights, running statistics and what the optimizer keeps, one behind the other.
-  std::vector<double> all() {
-    std::vector<double> values;
-    const auto take = [&](const Tensor& t) {
-      const std::vector<double> more = to_values(t);
-      values.insert(values.end(), more.begin(), more.end());
-    };
-    for (Parameter* p : network.weights().parameters()) take(p->master);
-    for (const models::Buffer& b : network.weights().buffers()) take(b.value);
-    for (const auto& [name, t] : optimizer.state()) take(t);
-    return values;
-  }
-  std::vector<double> gradient(const std::string& name) {
-    for (Parameter* p : network.weights().parameters()) {
-      if (p->name == name) return to_values(p->gradient);
-    }
-    FAIL("no parameter ", name);
-    return {};
-  }
-  std::vector<double> gradients() {
-    std::vector<double> values;
-    for (Parameter* p : network.weights().parameters()) {
-      const std::vector<double> more = to_values(p->gradient);
-      values.insert(values.end(), more.begin(), more.end());
-    }
-    return values;
-  }
-};
-
-double distance(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += (a[i] - b[i]) * (a[i] - b[i]);
-    norm += b[i] * b[i];
-  }
-  return std::sqrt(difference / norm);
-}
+constexpr int64_t kBatch = 4, kSteps = 6, kSlices = 7;  // as test::FoldScale has them
 
 std::unique_ptr<Stream> gpu_stream(int32_t fold = 0) {
   return Stream::cuda(0, {.random = {.seed = 3, .fold = fold}});
 }
 std::unique_ptr<Stream> cpu_stream(int32_t fold = 0) {
   return Stream::cpu({.random = {.seed = 3, .fold = fold}});
-}
-
-/// Two eager steps, then replays of the captured one.
-void train_by_graph(Fold& fold, CapturedWork& work) {
-  for (int i = 0; i < 2; ++i) work.run([&] { fold.step(); });
-  work.capture([&] { fold.step(); });
-  for (int64_t i = 2; i < kSteps; ++i) work.replay();
 }
 
 }  // namespace

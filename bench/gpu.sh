@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# All that wants a GPU, on a machine with one: builds, tests, sanitizes, times, compares. Needs no
+# network and no library of files: a C++20 compiler, CMake, Ninja, the CUDA toolkit with cuDNN 9 (pip's
+# will do) and, for `peers`, PyTorch and torchvision in python3.
+#
+#   bench/gpu.sh [--part build|test|sanitize|bench|peers]... [--out FOLDER]
+#
+# Parts can run in several calls; the build is kept in build/gpu, what each part found in
+# build/gpu/parts. The last thing done is the result file, bench/results/gpu-NAME-DATE.json (or in
+# FOLDER), of all parts so far, and a short table. Exit 1 where a part failed; the others are run all
+# the same.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+parts=() out=bench/results
+while [ $# -gt 0 ]; do
+  case $1 in
+    --part) parts+=("$2"); shift 2 ;;
+    --out) out=$2; shift 2 ;;
+    --help) sed -n '2,12s/^# \?//p' "$0"; exit 0 ;;
+    *) echo "gpu.sh: unknown option $1; see --help" >&2; exit 2 ;;
+  esac
+done
+[ ${#parts[@]} -gt 0 ] || parts=(build test sanitize bench peers)
+build=build/gpu found=build/gpu/parts failed=0
+mkdir -p $found
+
+# note FILE NAME STATUS SECONDS LOG: a line of the part's record, with the log's end
+note() {
+  python3 - "$@" <<'PY'
+import json, sys
+file, name, status, seconds, log = sys.argv[1:6]
+text = open(log, errors="replace").read()
+words = {0: "passed", 77: "skipped", 124: "ran out of time"}
+with open(file, "a") as out:
+    out.write(json.dumps({"name": name, "status": words.get(int(status), "failed"), "exit": int(status),
+                          "seconds": float(seconds), "output": text[-3000:]}) + "\n")
+PY
+}
+# run FILE NAME LIMIT_SECONDS COMMAND...
+run() {
+  local file=$1 name=$2 limit=$3 log begin status
+  shift 3
+  log=$(mktemp) begin=$SECONDS
+  timeout "$limit" "$@" >"$log" 2>&1
+  status=$?
+  echo "$name: exit $status, $((SECONDS - begin)) s"
+  [ $status -eq 0 ] || [ $status -eq 77 ] || { failed=1; tail -n 25 "$log"; }
+  note "$file" "$name" $status $((SECONDS - begin)) "$log"
+  rm -f "$log"
+}
+
+part_build() {
+  run $found/build.jsonl configure 120 cmake --preset gpu
+  run $found/build.jsonl compile 400 cmake --build --preset gpu
+}
+part_test() {
+  local program
+  for program in $build/device_*_test; do
+    run $found/test.jsonl "$(basename "$program")" 150 "$program"
+  done
+}
+part_sanitize() {
+  local tool
+  for tool in memcheck racecheck initcheck synccheck; do
+    run $found/sanitize.jsonl $tool 110 compute-sanitizer --tool $tool --error-exitcode 9 \
+      $build/device_kernels_test
+  done
+}
+part_bench() {
+  local cell
+  for cell in "subtype 80 32" "subtype 128 64" "subtype-large 128 32" "resnet18 224 128"; do
+    set -- $cell
+    for dtype in f32 bf16 f16; do
+      run $found/bench.jsonl "step $1 $2 $3 $dtype" 60 \
+        $build/gpu_bench_step --model "$1" --size "$2" --batch "$3" --dtype $dtype
+    done
+  done
+}
+part_peers() {
+  timeout 450 python3 bench/peers/gpu_step.py >>$found/peers.jsonl || failed=1
+}
+
+for part in "${parts[@]}"; do
+  case $part in
+    build | test | sanitize | bench | peers) rm -f $found/"$part".jsonl; "part_$part" ;;
+    *) echo "gpu.sh: no part \"$part\"; there are build, test, sanitize, bench, peers" >&2; exit 2 ;;
+  esac
+done
+python3 bench/gpu/result.py $found "$out" || failed=1
+exit $failed

@@ -1,0 +1,65 @@
+"""Joins what the parts of bench/gpu.sh found to one result file a GPU, and prints a short table.
+
+    python3 bench/gpu/result.py build/gpu/parts bench/results
+"""
+import datetime
+import json
+import os
+import re
+import subprocess
+import sys
+
+FIELDS = ["name", "driver_version", "clocks.sm", "clocks.mem", "power.draw", "temperature.gpu",
+          "clocks_throttle_reasons.active"]
+
+
+def output_of(*command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def gpu():
+    row = output_of("nvidia-smi", "--query-gpu=" + ",".join(FIELDS), "--format=csv,noheader")
+    values = [value.strip() for value in row.splitlines()[0].split(",")] if row else []
+    return dict(zip(FIELDS, values))
+
+
+def main():
+    folder, out = sys.argv[1:3]
+    device = gpu()
+    if not device:
+        print("gpu.sh: no GPU: no result file", file=sys.stderr)
+        return 0
+    nvcc = re.search(r"release ([\d.]+)", output_of("nvcc", "--version"))
+    result = {"device": device, "date": datetime.date.today().isoformat(),
+              "commit": output_of("git", "rev-parse", "HEAD") or os.environ.get("GLIOGRAD_COMMIT", ""),
+              "toolkit": nvcc.group(1) if nvcc else "",
+              "torch": output_of("python3", "-c", "import torch; print(torch.__version__)"),
+              "parts": {}}
+    for part in ["build", "test", "sanitize", "bench", "peers"]:
+        path = os.path.join(folder, part + ".jsonl")
+        if os.path.exists(path):
+            with open(path) as lines:
+                result["parts"][part] = [json.loads(line) for line in lines]
+    name = re.sub(r"[^a-z0-9]+", "-", device["name"].lower()).strip("-")
+    os.makedirs(out, exist_ok=True)
+    path = os.path.join(out, f"gpu-{name}-{result['date']}.json")
+    with open(path, "w") as file:
+        json.dump(result, file, indent=1)
+        file.write("\n")
+    for part, rows in result["parts"].items():
+        for row in rows:
+            if part == "peers" and "over_best" in row:
+                r = row["over_best"]
+                print(f"peers  {row['cell']:<22} {r['ratio']:.2f}x of {row['best']} "
+                      f"({r['interval'][0]:.2f} to {r['interval'][1]:.2f})")
+            elif "status" in row:
+                print(f"{part:<8} {row['name']:<36} {row['status']}")
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
