@@ -76,7 +76,7 @@ __host__ __device__ void probe(int draw, float* out) {
   const int radius = blur_radius(c.blur);
   float half[kBandRadius + 1];
   gaussian_weights(c.blur, radius, half);
-  write(blur_weight(half, radius, 80, draw % 80, draw % 5 - 2));
+  write(blur_weight(half, radius, 80, draw % 80, draw % (2 * radius + 1) - radius));
   write(
       low_resolution_weight(low_resolution_of(c.low_resolution, 80), 80, draw % 80, draw % 5 - 2));
   const NormalBlock noise = normal(noise_block(key, 5, p.draw, kGaussianLayer, 17));

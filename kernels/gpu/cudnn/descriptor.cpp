@@ -26,8 +26,8 @@ Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, cudnnBackendAttrib
 Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, int64_t value) {
   return set(name, CUDNN_TYPE_INT64, 1, &value);
 }
-Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, double value) {
-  return set(name, CUDNN_TYPE_DOUBLE, 1, &value);
+Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, float value) {
+  return set(name, CUDNN_TYPE_FLOAT, 1, &value);
 }
 Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, bool value) {
   return set(name, CUDNN_TYPE_BOOLEAN, 1, &value);

@@ -21,7 +21,9 @@ class Descriptor {
   void* raw() const { return handle_.get(); }
 
   Descriptor& set(cudnnBackendAttributeName_t name, int64_t value);
-  Descriptor& set(cudnnBackendAttributeName_t name, double value);
+  /// Factors of operations that sum in f32. As CUDNN_TYPE_DOUBLE they are taken without complaint
+  /// and read as the float in their lower half: 1.0 is 0.
+  Descriptor& set(cudnnBackendAttributeName_t name, float value);
   Descriptor& set(cudnnBackendAttributeName_t name, bool value);
   Descriptor& set(cudnnBackendAttributeName_t name, cudnnDataType_t value);
   Descriptor& set(cudnnBackendAttributeName_t name, const std::vector<int64_t>& values);

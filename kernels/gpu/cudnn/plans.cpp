@@ -139,8 +139,8 @@ Descriptor device_description(const std::string& json) {
 Descriptor conv_graph(const Target& target, ConvPass pass, const ConvShape& s) {
   const OperationNames names = names_of(pass);
   Descriptor operation(names.type);
-  operation.set(names.alpha, 1.0)
-      .set(names.beta, 0.0)
+  operation.set(names.alpha, 1.0f)
+      .set(names.beta, 0.0f)
       .set(names.conv, convolution(s))
       .set(names.w, tensor(kWeights, {s.co, s.ci / s.groups, s.kh, s.kw}, s.dtype))
       .set(names.x, tensor(kX, {s.n, s.ci, s.h, s.w}, s.dtype))
