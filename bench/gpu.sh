@@ -8,7 +8,7 @@
 # Parts can run in several calls; the build is kept in build/gpu, what each part found in
 # build/gpu/parts. The last thing done is the result file, bench/results/gpu-NAME-DATE.json (or in
 # FOLDER), of all parts so far, and a short table. Exit 1 where a part failed; the others are run all
-# the same.
+# the same. PEERS_OPTIONS goes to bench/peers/gpu_step.py: PEERS_OPTIONS="--cells subtype:80:32".
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --part) parts+=("$2"); shift 2 ;;
     --out) out=$2; shift 2 ;;
-    --help) sed -n '2,12s/^# \?//p' "$0"; exit 0 ;;
+    --help) sed -n '2,13s/^# \?//p' "$0"; exit 0 ;;
     *) echo "gpu.sh: unknown option $1; see --help" >&2; exit 2 ;;
   esac
 done
@@ -69,16 +69,16 @@ part_sanitize() {
 }
 part_bench() {
   local cell
-  for cell in "subtype 80 32" "subtype 128 64" "subtype-large 128 32" "resnet18 224 128"; do
+  for cell in "subtype 80 32 f32" "subtype 80 32 bf16" "subtype 80 32 f16" "subtype 128 64 bf16" \
+    "subtype 128 64 f16" "subtype-large 128 32 bf16" "subtype-large 128 32 f16" \
+    "resnet18 224 128 bf16" "resnet18 224 128 f16"; do
     set -- $cell
-    for dtype in f32 bf16 f16; do
-      run $found/bench.jsonl "step $1 $2 $3 $dtype" 60 \
-        $build/gpu_bench_step --model "$1" --size "$2" --batch "$3" --dtype $dtype
-    done
+    run $found/bench.jsonl "step $cell" 60 \
+      $build/gpu_bench_step --model "$1" --size "$2" --batch "$3" --dtype "$4"
   done
 }
 part_peers() {
-  timeout 450 python3 bench/peers/gpu_step.py >>$found/peers.jsonl || failed=1
+  timeout 450 python3 bench/peers/gpu_step.py ${PEERS_OPTIONS:-} >>$found/peers.jsonl || failed=1
 }
 
 for part in "${parts[@]}"; do
