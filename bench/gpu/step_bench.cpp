@@ -21,7 +21,7 @@ constexpr const char* kHelp =
     "  --preset off|light|full         augmentation, default light\n"
     "  --deterministic yes|no          default no\n"
     "  --slices N                      of the set, which is noise; default 256\n"
-    "  --most-steps N                  of a round, default 512\n"
+    "  --most-steps N                  of a round, at least 8, default 512\n"
     "  --rounds N --steps N            default 5 rounds of 20\n"
     "gpu_bench_step serve: reads requests, a line each, and answers each by a line:\n"
     "  setup OPTIONS | round STEPS | launches | largest OPTIONS [--limit N]\n"

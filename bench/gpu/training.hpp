@@ -71,7 +71,7 @@ struct TrainingOptions {
     o.deterministic = words.one_of("--deterministic", "no", {"yes", "no"}) == "yes";
     o.preset = words.one_of("--preset", o.preset, data::augment_presets());
     o.slices = words.integer("--slices", o.slices, 1, 100'000);
-    o.most_steps = words.integer("--most-steps", o.most_steps, 1, 100'000);
+    o.most_steps = words.integer("--most-steps", o.most_steps, 8, 100'000);  // warming up takes 5
     return o;
   }
 };
