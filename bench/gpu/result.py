@@ -34,7 +34,7 @@ def main():
         return 0
     nvcc = re.search(r"release ([\d.]+)", output_of("nvcc", "--version"))
     result = {"device": device, "date": datetime.date.today().isoformat(),
-              "commit": output_of("git", "rev-parse", "HEAD") or os.environ.get("GLIOGRAD_COMMIT", ""),
+              "commit": os.environ.get("GLIOGRAD_COMMIT") or output_of("git", "rev-parse", "HEAD"),
               "toolkit": nvcc.group(1) if nvcc else "",
               "torch": output_of("python3", "-c", "import torch; print(torch.__version__)"),
               "parts": {}}
