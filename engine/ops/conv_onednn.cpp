@@ -106,8 +106,9 @@ Plan make_plan(Plans& plans, const Key& key) {
   plan.id = ++count;
   // oneDNN 3.1 takes Winograd for unequal paddings too, and its gradient of x is wrong there.
   if (key.algorithm == Algorithm::winograd && g.pad != Padding::all(g.pad.top)) return plan;
-  // Its kernels of one pixel gather a strided image's pixels by whole vectors of channels, and write
-  // what is too much behind their scratchpad (oneDNN 3.1, jit_1x1:avx2, 4 channels, stride 2).
+  // Its kernels of one pixel gather a strided image's pixels by whole vectors of channels, and
+  // write what is too much behind their scratchpad (oneDNN 3.1, jit_1x1:avx2, 4 channels, stride
+  // 2).
   constexpr int64_t kWidestVector = 16;
   if (g.kh == 1 && g.kw == 1 && g.stride > 1 && g.cg() % kWidestVector != 0) return plan;
   const dnnl::convolution_forward::primitive_desc forward(

@@ -33,8 +33,8 @@ struct Machine {
 extern Machine machine;
 
 /// Whether the caller is a kernel's own code. Of an inline function that host and kernels share the
-/// linker keeps one copy, which may be the instrumented one: a host thread may pass through it while
-/// a kernel runs.
+/// linker keeps one copy, which may be the instrumented one: a host thread may pass through it
+/// while a kernel runs.
 inline bool in_kernel() {
   return machine.current >= 0 && !machine.checking &&
          pthread_equal(pthread_self(), machine.device_thread) != 0;
