@@ -12,13 +12,25 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+usage() {
+  echo "gpu.sh: $1; see --help" >&2
+  exit 2
+}
 parts=() out=bench/results
 while [ $# -gt 0 ]; do
   case $1 in
-    --part) parts+=("$2"); shift 2 ;;
-    --out) out=$2; shift 2 ;;
+    --part)
+      case ${2:-} in
+        build | test | sanitize | bench | peers) parts+=("$2") ;;
+        *) usage "no part \"${2:-}\": there are build, test, sanitize, bench, peers" ;;
+      esac
+      shift 2 ;;
+    --out)
+      [ -n "${2:-}" ] || usage "--out wants a folder"
+      out=$2
+      shift 2 ;;
     --help) sed -n '2,13s/^# \?//p' "$0"; exit 0 ;;
-    *) echo "gpu.sh: unknown option $1; see --help" >&2; exit 2 ;;
+    *) usage "unknown option $1" ;;
   esac
 done
 [ ${#parts[@]} -gt 0 ] || parts=(build test sanitize bench peers)
@@ -34,7 +46,7 @@ text = open(log, errors="replace").read()
 words = {0: "passed", 77: "skipped", 124: "ran out of time"}
 with open(file, "a") as out:
     out.write(json.dumps({"name": name, "status": words.get(int(status), "failed"), "exit": int(status),
-                          "seconds": float(seconds), "output": text[-3000:]}) + "\n")
+                          "seconds": float(seconds), "output": text[-20000:]}) + "\n")
 PY
 }
 # run FILE NAME LIMIT_SECONDS COMMAND...
@@ -82,10 +94,8 @@ part_peers() {
 }
 
 for part in "${parts[@]}"; do
-  case $part in
-    build | test | sanitize | bench | peers) rm -f $found/"$part".jsonl; "part_$part" ;;
-    *) echo "gpu.sh: no part \"$part\"; there are build, test, sanitize, bench, peers" >&2; exit 2 ;;
-  esac
+  rm -f $found/"$part".jsonl
+  "part_$part"
 done
 python3 bench/gpu/result.py $found "$out" || failed=1
 exit $failed

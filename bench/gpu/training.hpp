@@ -129,15 +129,11 @@ class Training {
   }
   /// One step, as graph or eagerly. The first three of a graph are slow.
   void step() {
-    if (!work_) {
-      step_eagerly();
-    } else if (steps_ < 2) {
-      work_->run([&] { step_eagerly(); });
+    if (work_) {
+      work_->next([&] { step_eagerly(); });
     } else {
-      if (steps_ == 2) work_->capture([&] { step_eagerly(); });
-      work_->replay();
+      step_eagerly();
     }
-    ++steps_;
   }
 
   /// One eager step's launches, with their times; not in a graph.
@@ -216,7 +212,6 @@ class Training {
   Optimizer optimizer_;
   Tensor order_, classes_;
   std::unique_ptr<CapturedWork> work_;
-  int64_t steps_ = 0;
 };
 
 }  // namespace gliograd::bench

@@ -7,10 +7,10 @@ PyTorch's step is forward, softmax cross-entropy, backward and fused AdamW on on
 the GPU, channels-last, under bf16 autocast, cuDNN choosing by timing, TF32 allowed: eager, with
 torch.compile in its modes, and as one CUDA graph of the whole eager step. Ours draws each batch from
 a set on the GPU, gathers, augments (--preset) and casts it before the same step, which PyTorch's
-does not: its augmentation is left out of these cells, so a ratio here is to our disadvantage.
+does not: its augmentation is left out of these cells, so our lead is larger than a ratio here says.
 A round times --steps steps of each engine between two events of the device; engines take turns.
-A cell's ratio is the median of ours over PyTorch's fastest mode; its interval the ratios of the
-rounds' quartiles. One JSON object a cell goes to standard output.
+A cell's ratio is the median time of PyTorch's fastest mode over that of our faster type; its
+interval lies between the ratios of their rounds' opposite quartiles. One JSON object a cell goes to standard output.
 """
 import argparse
 import json
@@ -29,7 +29,8 @@ def options():
     parser.add_argument("--ours", default="build/gpu/gpu_bench_step")
     parser.add_argument("--cells", default="subtype:80:32,subtype:80:64,subtype:128:32,subtype:128:64,"
                         "resnet18:128:128,resnet18:224:128", help="MODEL:SIZE:BATCH,...")
-    parser.add_argument("--modes", default="eager,graph," + ",".join(COMPILED))
+    parser.add_argument("--modes", default="eager,graph,default,reduce-overhead",
+                        help="also max-autotune and max-autotune-no-cudagraphs, which take over a minute a cell")
     parser.add_argument("--preset", default="light", help="our augmentation: off, light, full")
     parser.add_argument("--ours-dtypes", default="bf16,f16")
     parser.add_argument("--rounds", type=int, default=5)

@@ -246,6 +246,21 @@ TEST_CASE("conv: oneDNN serves the project's shapes by something better than its
   check({4, 32, 32, 96}, {96, 3, 3, 1}, {.pad = Padding::all(1), .groups = 96});
 }
 
+// oneDNN 3.1 writes behind its scratchpad there (jit_1x1:avx2, weights).
+TEST_CASE("conv: strided 1x1 convolutions of few channels are not oneDNN's") {
+  const auto stream = Stream::cpu();
+  const auto weights_by = [&](int64_t channels, int stride) {
+    const Geometry g =
+        geometry_of(empty(*stream, {2, 8, 8, channels}), empty(*stream, {channels, 1, 1, channels}),
+                    {}, {.stride = stride});
+    return onednn_implementation(*stream, g, Algorithm::direct, Pass::weights);
+  };
+  if (weights_by(16, 1).empty()) return skip("conv: strided 1x1", "built without oneDNN");
+  CHECK_FALSE(weights_by(4, 1).empty());
+  CHECK_FALSE(weights_by(16, 2).empty());
+  CHECK(weights_by(4, 2).empty());
+}
+
 TEST_CASE("conv: a chain of blocked layers is converted at its start alone") {
   const auto stream = Stream::cpu();
   std::mt19937_64 generator(3);

@@ -4,22 +4,11 @@
 
 #include "apps/study/profile_kernel.hpp"
 #include "tests/simt/op_cases.hpp"
+#include "tests/support/profile_rows.hpp"
 
 using namespace gliograd;
 using namespace gliograd::study;
-
-namespace {
-
-const ProfileRow& row_of(const Profile& profile, const std::string& pass, const std::string& op,
-                         const std::string& layer) {
-  for (const ProfileRow& row : profile.rows) {
-    if (row.pass == pass && row.op == op && row.layer == layer) return row;
-  }
-  FAIL("no row ", pass, ' ', op, ' ', layer);
-  return profile.rows.front();
-}
-
-}  // namespace
+using gliograd::test::row_of;
 
 TEST_CASE("GPU profile: each launch of a step belongs to a row, with its cost") {
   simt::set_device({.order = simt::Order::any, .seed = simt::fresh_seed()});

@@ -4,12 +4,14 @@
 #include <cmath>
 #include <set>
 
+#include "tests/support/profile_rows.hpp"
 #include "tests/support/support.hpp"
 
 using namespace gliograd;
 using namespace gliograd::study;
 using gliograd::test::contains;
 using gliograd::test::error_of;
+using gliograd::test::row_of;
 
 namespace {
 
@@ -18,15 +20,6 @@ const ProfileOptions kSmall{.size = 32, .batch = 4, .preset = "off", .steps = 5,
 const Profile& small() {
   static const Profile profile = profile_step(kSmall);
   return profile;
-}
-
-const ProfileRow& row_of(const Profile& profile, const std::string& pass, const std::string& op,
-                         const std::string& layer) {
-  for (const ProfileRow& row : profile.rows) {
-    if (row.pass == pass && row.op == op && row.layer == layer) return row;
-  }
-  FAIL("no row ", pass, ' ', op, ' ', layer);
-  return profile.rows.front();
 }
 
 }  // namespace

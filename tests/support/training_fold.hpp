@@ -153,9 +153,7 @@ inline double distance(const std::vector<double>& a, const std::vector<double>& 
 
 /// Two eager steps, then replays of the captured one, up to the end of the epoch.
 inline void train_by_graph(Fold& fold, CapturedWork& work) {
-  for (int i = 0; i < 2; ++i) work.run([&] { fold.step(); });
-  work.capture([&] { fold.step(); });
-  for (int64_t i = 2; i < fold.scale.steps; ++i) work.replay();
+  for (int64_t i = 0; i < fold.scale.steps; ++i) work.next([&] { fold.step(); });
 }
 
 }  // namespace gliograd::test

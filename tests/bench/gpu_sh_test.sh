@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# bench/gpu.sh without a GPU: its options, and the result file that bench/gpu/result.py joins, with a
+# stand-in for nvidia-smi. First argument: the project's folder.
+set -uo pipefail
+root=$1 failed=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# refuses TEXT ARGUMENT...: exit 2, and the message holds TEXT
+refuses() {
+  local text=$1 said status
+  shift
+  said=$(bash "$root/bench/gpu.sh" "$@" 2>&1)
+  status=$?
+  if [ $status -ne 2 ] || [[ $said != *"$text"* ]]; then
+    echo "gpu.sh $*: wanted exit 2 and \"$text\"; got $status and: $said"
+    failed=1
+  fi
+}
+refuses 'no part "everything"' --part everything
+refuses 'no part ""' --part
+refuses "unknown option --fast" --fast
+refuses "--out wants a folder" --part bench --out
+bash "$root/bench/gpu.sh" --help | grep -q -- "--part build|test|sanitize|bench|peers" || {
+  echo "gpu.sh --help does not name its parts"
+  failed=1
+}
+
+mkdir -p "$work/bin" "$work/parts"
+cat >"$work/bin/nvidia-smi" <<'SMI'
+#!/bin/sh
+echo "NVIDIA Test 9, 1.2, 1980 MHz, 2619 MHz, 75.1 W, 30, 0x0000000000000000"
+SMI
+chmod +x "$work/bin/nvidia-smi"
+echo '{"name": "device_cases_test", "status": "passed", "exit": 0, "seconds": 1, "output": ""}' \
+  >"$work/parts/test.jsonl"
+echo '{"cell": "subtype:80:32", "best": "torch graph", "over_best": {"ratio": 1.44, "interval": [1.4, 1.5]}}' \
+  >"$work/parts/peers.jsonl"
+table=$(PATH="$work/bin:$PATH" GLIOGRAD_COMMIT=abc python3 "$root/bench/gpu/result.py" "$work/parts" "$work/out")
+file=$(echo "$work"/out/gpu-nvidia-test-9-*.json)
+for text in "device_cases_test" "passed" "1.44x of torch graph (1.40 to 1.50)" "$file"; do
+  [[ $table == *"$text"* ]] || {
+    echo "the table lacks \"$text\": $table"
+    failed=1
+  }
+done
+python3 - "$file" <<'PY' || failed=1
+import json, sys
+result = json.load(open(sys.argv[1]))
+assert result["device"]["name"] == "NVIDIA Test 9" and result["device"]["power.draw"] == "75.1 W", result
+assert result["commit"] == "abc" and len(result["parts"]["test"]) == 1, result
+assert list(result["parts"]) == ["test", "peers"], result
+PY
+exit $failed
