@@ -177,7 +177,9 @@ class Watch final : public TapeObserver {
     GG_CHECK(lines_[next_].row.op == op, "profile: steps differ: ", lines_[next_].row.op,
              " was here, now it is ", op);
     stack_.push_back({next_, now, nullptr});
-    if (log_) stack_.back().range = std::make_unique<OpRange>(stream_, lines_[next_].tag.c_str());
+    if (log_) {
+      stack_.back().range = std::make_unique<OpRange>(stream_, op, lines_[next_].tag.c_str());
+    }
     ++next_;
     last_ = Clock::now();
   }

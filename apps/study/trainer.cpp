@@ -182,17 +182,7 @@ void Trainer::changed() {
   for (Parameter* p : network_->weights().parameters()) p->bump();
 }
 
-HistoryRow Trainer::train_epoch(const std::function<void(int64_t)>& after_step) {
-  StepState state = stream_.read_state();
-  const int64_t updates = state.updates;
-  HistoryRow row;
-  row.lr = optimizer_->rates()[state.step];
-  state.epoch = epoch_;
-  state.draw = 0;
-  state.loss_sum = 0;
-  if (settings_.dtype == "f16" && state.step == 0) state.loss_scale = kFirstLossScale;
-  stream_.write_state(state);
-  batches_->begin_epoch(problem_.draws(epoch_));
+void Trainer::run_steps(const std::function<void(int64_t)>& after_step) {
   const bool graph = stream_.device() == Device::cuda && !settings_.eager;
   if (graph && !graph_) graph_ = std::make_unique<CapturedWork>(stream_);
   for (int64_t i = 0; i < steps_per_epoch(); ++i) {
@@ -204,6 +194,72 @@ HistoryRow Trainer::train_epoch(const std::function<void(int64_t)>& after_step) 
     if (after_step) after_step(settings_.batch);
   }
   if (graph) changed();  // a replay tells the host nothing
+}
+
+// Whether training and evaluation find memory with batches of this size. Running statistics change.
+bool Trainer::fits(int64_t batch) {
+  const auto slices = [&](int64_t count) {
+    std::vector<int32_t> list(static_cast<size_t>(count));
+    for (size_t i = 0; i < list.size(); ++i) {
+      list[i] = static_cast<int32_t>(i % problem_.set->slices.size());
+    }
+    return list;
+  };
+  const auto pass = [&] {
+    const Batch images = batches_->plain(slices(batch), 0);
+    Tape tape(stream_, dtype_);
+    const Tensor logits = network_->forward(tape, images.images, images.extra, Mode::train);
+    tape.backward(softmax_cross_entropy(tape, logits, zeros(stream_, {batch}, DType::i32)));
+    stream_.wait();
+  };
+  try {
+    std::unique_ptr<CapturedWork> own_memory;  // as that of a captured step, beside what evaluates
+    if (stream_.device() == Device::cuda && !settings_.eager) {
+      own_memory = std::make_unique<CapturedWork>(stream_);
+      own_memory->run(pass);
+    } else {
+      pass();
+    }
+    const int64_t evaluated = std::min<int64_t>(kEvaluationBatch, problem_.set->slices.size());
+    std::vector<std::vector<double>> sums(evaluated, std::vector<double>(problem_.classes.size()));
+    add_probabilities(slices(evaluated), 0, sums);
+    return true;
+  } catch (const OutOfMemory&) {
+    return false;
+  }
+}
+
+// To an eighth, by halving, what would fit now where settings_.batch does not; 0: not even 1.
+int64_t Trainer::fitting_batch() {
+  graph_.reset();
+  int64_t low = 0, high = settings_.batch;  // fits; does not
+  while (high - low > std::max<int64_t>(1, high / 8)) {
+    const int64_t middle = (low + high) / 2;
+    stream_.allocator()->trim();
+    (fits(middle) ? low : high) = middle;
+  }
+  return low;
+}
+
+HistoryRow Trainer::train_epoch(const std::function<void(int64_t)>& after_step) {
+  StepState state = stream_.read_state();
+  const int64_t updates = state.updates;
+  HistoryRow row;
+  row.lr = optimizer_->rates()[state.step];
+  state.epoch = epoch_;
+  state.draw = 0;
+  state.loss_sum = 0;
+  if (settings_.dtype == "f16" && state.step == 0) state.loss_scale = kFirstLossScale;
+  stream_.write_state(state);
+  batches_->begin_epoch(problem_.draws(epoch_));
+  try {
+    run_steps(after_step);
+  } catch (const OutOfMemory& error) {
+    const int64_t batch = fitting_batch();
+    throw OutOfMemory(concat_text(
+        error.what(), batch == 0 ? "; not even --batch 1" : concat_text("; --batch ", batch),
+        " would fit"));
+  }
   ++epoch_;
   state = stream_.read_state();
   row.epoch = epoch_;

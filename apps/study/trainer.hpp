@@ -43,7 +43,8 @@ class Trainer {
   int64_t steps_per_epoch() const { return problem_.steps_per_epoch; }
   /// Trains one epoch. `after_step` is told the images of each batch, and may throw. On a GPU a
   /// step is one graph, recorded at the third, and is only queued when `after_step` is called: the
-  /// host reads nothing back before the epoch's end.
+  /// host reads nothing back before the epoch's end. Errors: OutOfMemory, which says what holds the
+  /// most and which batch would fit; WorkError when the loss is not finite.
   HistoryRow train_epoch(const std::function<void(int64_t)>& after_step);
 
   /// [n][classes]: mean over a patient's slices (weighted by tumor area where asked for) of the
@@ -64,8 +65,11 @@ class Trainer {
 
  private:
   std::vector<std::pair<std::string, Tensor>> own_state() const;
+  void run_steps(const std::function<void(int64_t)>& after_step);
   void step();
   void changed();
+  bool fits(int64_t batch);
+  int64_t fitting_batch();
   void add_probabilities(const std::vector<int32_t>& slices, int view,
                          std::vector<std::vector<double>>& sums);
 

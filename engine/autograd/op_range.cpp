@@ -4,8 +4,9 @@
 
 namespace gliograd {
 
-OpRange::OpRange(Stream& stream, const char* op) : queue_(stream.queue()) {
-  if (queue_.handle != nullptr) kernels::begin_range(queue_, op);
+OpRange::OpRange(Stream& stream, const char* op, const char* recorded_as)
+    : queue_(stream.queue()), live_(&stream.allocator()->live()), outer_(live_->set_op(op)) {
+  if (queue_.handle != nullptr) kernels::begin_range(queue_, recorded_as);
 }
 
 OpRange::OpRange(Tape& tape, const char* op) : OpRange(tape.stream(), op) {
@@ -15,6 +16,7 @@ OpRange::OpRange(Tape& tape, const char* op) : OpRange(tape.stream(), op) {
 
 OpRange::~OpRange() {
   if (observer_ != nullptr) observer_->forward_ends();
+  live_->set_op(outer_);
   if (queue_.handle != nullptr) kernels::end_range(queue_);
 }
 

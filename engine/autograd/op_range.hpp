@@ -1,5 +1,5 @@
-// Which op is at work: told to NVTX, to the record of launches of a GPU's queue, and to whoever
-// observes a tape.
+// Which op is at work: told to NVTX, to the record of launches of a GPU's queue, to the arena (for
+// the message when it runs out of memory), and to whoever observes a tape.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -27,14 +27,18 @@ class TapeObserver {
 class OpRange {
  public:
   OpRange(Tape& tape, const char* op);
-  /// For work that is on no tape.
-  OpRange(Stream& stream, const char* op);
+  /// For work that is on no tape. `op` must outlive the range; a GPU's record may know the range
+  /// under another name.
+  OpRange(Stream& stream, const char* op) : OpRange(stream, op, op) {}
+  OpRange(Stream& stream, const char* op, const char* recorded_as);
   ~OpRange();
   OpRange(const OpRange&) = delete;
   OpRange& operator=(const OpRange&) = delete;
 
  private:
   kernels::Queue queue_;  // null on the CPU
+  LiveBlocks* live_;
+  const char* outer_;
   TapeObserver* observer_ = nullptr;
 };
 

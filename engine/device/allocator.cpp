@@ -23,7 +23,7 @@ class HostMemory final : public MemorySource {
     const int64_t rounded = (bytes + alignment - 1) / alignment * alignment;
     void* memory = std::aligned_alloc(alignment, rounded);
     if (memory == nullptr) {
-      throw WorkError(concat_text("out of memory: the machine refused ", bytes, " bytes"));
+      throw OutOfMemory(concat_text("out of memory: the machine refused ", bytes_text(bytes)));
     }
     // Advice only; without it a fresh step spends its time in page faults.
     if (alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
@@ -58,8 +58,8 @@ class DeviceMemory final : public MemorySource {
     }
     void* memory = kernels::take_memory(device_, bytes);
     if (memory == nullptr) {
-      throw WorkError(
-          concat_text("out of memory: GPU ", device_, " has no ", bytes, " bytes left"));
+      throw OutOfMemory(
+          concat_text("out of memory: GPU ", device_, " has no ", bytes_text(bytes), " left"));
     }
     return memory;
   }
@@ -98,7 +98,7 @@ void* take(MemorySource& source, FreeBlocks& free, MemoryStats& stats, int64_t s
   ++stats.source_calls;
   try {
     return source.take(size);
-  } catch (const WorkError&) {
+  } catch (const OutOfMemory&) {
     if (!source.takes_back() || give_back(source, free, stats) == 0) throw;
   }
   ++stats.source_calls;
@@ -127,7 +127,9 @@ CachingAllocator::~CachingAllocator() {
 }
 
 std::shared_ptr<CachingAllocator> CachingAllocator::sibling() const {
-  return std::make_shared<CachingAllocator>(source_->another());
+  auto other = std::make_shared<CachingAllocator>(source_->another());
+  other->live_ = live_;
+  return other;
 }
 
 int64_t CachingAllocator::round_up(int64_t bytes) {

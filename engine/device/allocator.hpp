@@ -7,16 +7,25 @@
 #include <mutex>
 #include <vector>
 
+#include "engine/core/error.hpp"
 #include "engine/device/device.hpp"
+#include "engine/device/live_blocks.hpp"
 #include "kernels/base.hpp"
 
 namespace gliograd {
+
+/// No memory is left: what() says how much was wanted, and, from a tensor on, what for and what
+/// holds the most.
+class OutOfMemory : public WorkError {
+ public:
+  using WorkError::WorkError;
+};
 
 /// Where an arena gets memory from: malloc here, cudaMalloc on a GPU.
 class MemorySource {
  public:
   virtual ~MemorySource() = default;
-  /// At least `bytes`, aligned to 256. Errors: WorkError when there is none left.
+  /// At least `bytes`, aligned to 256. Errors: OutOfMemory when there is none left.
   virtual void* take(int64_t bytes) = 0;
   virtual void give(void* memory, int64_t bytes) = 0;
   /// Whether memory can be given back now.
@@ -59,6 +68,8 @@ class CachingAllocator {
   /// In its order alone may the memory be used: a block that was released is handed out again at
   /// once, while the work on it may still be queued.
   kernels::Queue queue() const { return source_->queue(); }
+  /// What lies in this arena and its siblings.
+  LiveBlocks& live() const { return *live_; }
   /// An empty arena of the same memory, in the order of the same queue.
   std::shared_ptr<CachingAllocator> sibling() const;
 
@@ -69,6 +80,7 @@ class CachingAllocator {
   mutable std::mutex mutex_;
   std::map<int64_t, std::vector<void*>> free_;  // by rounded size
   MemoryStats stats_;
+  std::shared_ptr<LiveBlocks> live_ = std::make_shared<LiveBlocks>();
 };
 
 }  // namespace gliograd

@@ -129,6 +129,7 @@ Tensor rows_next(Stream& stream, const Tensor& table, const Tensor& order, int64
 SampleBatch augment_as(Stream& stream, const ResidentSet& set, const InputSpec& input,
                        std::span<const int32_t> slices, std::span<const AugmentParams> params,
                        const BatchForm& form) {
+  const OpRange range(stream, "augment");
   check_augment_as(stream, set, input, slices, params, form.with_masks);
   check_form(input, form);
   GG_CHECK(form.images == static_cast<int64_t>(slices.size()), "augment: a batch of ", form.images,

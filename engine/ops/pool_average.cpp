@@ -111,7 +111,7 @@ class AveragePoolNode final : public Node {
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy_any) override {
     const Tensor dy = to_layout(dy_any, layout_);
-    Tensor dx = empty_image_like(dy, {g_.n, g_.h, g_.w, g_.c}, dy.dtype);
+    Tensor dx = empty_like(dy, {g_.n, g_.h, g_.w, g_.c}, dy.dtype, dy.layout);
     switch (path_of(dy)) {
       case Path::reference:
         fill_zero(dx);
@@ -148,7 +148,7 @@ Tensor average_pool(Tape& tape, const Tensor& x, const AveragePoolOptions& optio
   check_computable("average_pool", x);
   const PoolGeometry g =
       pool_geometry("average_pool", x, options.kernel, options.stride, options.pad);
-  Tensor y = empty_image_like(x, pooled_shape(g), x.dtype);
+  Tensor y = empty_like(x, pooled_shape(g), x.dtype, x.layout);
   switch (path_of(x)) {
     case Path::reference:
       fill_zero(y);
@@ -239,9 +239,7 @@ class GlobalAveragePoolNode final : public Node {
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy) override {
     const int64_t c = shape_[3], pixels = shape_[1] * shape_[2];
-    Tensor dx(std::make_shared<Storage>(dy.storage()->allocator(),
-                                        storage_size(shape_, layout_) * size_of(dy.dtype)),
-              shape_, dy.dtype, layout_);
+    Tensor dx = empty_like(dy, shape_, dy.dtype, layout_);
     switch (path_of(dy)) {
       case Path::reference:
         for (int64_t i = 0; i < dx.size(); ++i) {

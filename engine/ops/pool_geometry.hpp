@@ -43,11 +43,4 @@ inline PoolGeometry in_memory(PoolGeometry g, Layout layout) {
   return g;
 }
 
-/// Memory like that of x, its type and layout, with another image size.
-inline Tensor empty_image_like(const Tensor& x, const Shape& shape, DType dtype) {
-  return {std::make_shared<Storage>(x.storage()->allocator(),
-                                    storage_size(shape, x.layout) * size_of(dtype)),
-          shape, dtype, x.layout};
-}
-
 }  // namespace gliograd

@@ -190,7 +190,7 @@ class MaxPoolNode final : public Node {
 
   std::vector<Tensor> backward(BackwardContext& context, const Tensor& dy_any) override {
     const Tensor dy = to_layout(dy_any, layout_);
-    Tensor dx = empty_image_like(dy, {g_.n, g_.h, g_.w, g_.c}, dy.dtype);
+    Tensor dx = empty_like(dy, {g_.n, g_.h, g_.w, g_.c}, dy.dtype, dy.layout);
     const PoolGeometry g = in_memory(g_, layout_);
     switch (path_of(dy)) {
       case Path::reference: backward_reference(g_, dy, tap_, dx); break;
@@ -232,8 +232,8 @@ Tensor max_pool(Tape& tape, const Tensor& x, const PoolOptions& options) {
   const OpRange range(tape, "max_pool");
   check_computable("max_pool", x);
   const PoolGeometry g = pool_geometry("max_pool", x, options.kernel, options.stride, options.pad);
-  Tensor y = empty_image_like(x, pooled_shape(g), x.dtype);
-  Tensor tap = empty_image_like(x, pooled_shape(g), DType::u8);
+  Tensor y = empty_like(x, pooled_shape(g), x.dtype, x.layout);
+  Tensor tap = empty_like(x, pooled_shape(g), DType::u8, x.layout);
   switch (path_of(x)) {
     case Path::reference: forward_reference(g, x, y, tap); break;
     case Path::cpu: {

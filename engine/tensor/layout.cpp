@@ -67,9 +67,7 @@ Tensor to_layout(const Tensor& x, Layout layout, int threads) {
     y.layout = layout;
     return y;
   }
-  const int64_t elements = storage_size(x.shape, layout);
-  Tensor y(std::make_shared<Storage>(x.storage()->allocator(), elements * 4), x.shape, x.dtype,
-           layout);
+  Tensor y = empty_like(x, x.shape, x.dtype, layout);
   y.variable = x.variable;
   parallel_for(threads, x.dim(0), 1, [&](int64_t begin, int64_t end) {
     if (layout == Layout::blocked16) {

@@ -11,13 +11,31 @@
 
 namespace gliograd {
 
-Storage::Storage(std::shared_ptr<CachingAllocator> allocator, int64_t bytes)
+namespace {
+
+void* allocate(CachingAllocator& allocator, int64_t bytes, const BlockUse& use) {
+  constexpr size_t kNamed = 5;
+  try {
+    return allocator.allocate(bytes);
+  } catch (const OutOfMemory& error) {
+    throw OutOfMemory(
+        concat_text(error.what(), " for ", to_string(use), "; ", allocator.live().largest(kNamed)));
+  }
+}
+
+}  // namespace
+
+Storage::Storage(std::shared_ptr<CachingAllocator> allocator, int64_t bytes, const BlockUse& use)
     : allocator_(std::move(allocator)),
       device_(allocator_->device()),
       bytes_(bytes),
-      data_(allocator_->allocate(bytes)) {}
+      data_(allocate(*allocator_, bytes, use)),
+      number_(allocator_->live().add(use)) {}
 
-Storage::~Storage() { allocator_->release(data_, bytes_); }
+Storage::~Storage() {
+  allocator_->live().remove(number_);
+  allocator_->release(data_, bytes_);
+}
 
 Tensor::Tensor(std::shared_ptr<Storage> storage, Shape shape_, DType dtype_, Layout layout_)
     : shape(shape_), dtype(dtype_), layout(layout_), storage_(std::move(storage)) {}
@@ -46,7 +64,8 @@ Tensor make(const std::shared_ptr<CachingAllocator>& allocator, const Shape& sha
   GG_CHECK(!__builtin_mul_overflow(storage_size(shape, layout), size_of(dtype), &bytes) &&
                bytes <= int64_t{1} << 60,
            "tensor: no memory holds ", dtype, ' ', shape);
-  return {std::make_shared<Storage>(allocator, bytes), shape, dtype, layout};
+  const BlockUse use{shape, dtype, allocator->live().op()};
+  return {std::make_shared<Storage>(allocator, bytes, use), shape, dtype, layout};
 }
 
 void check_memory(const Tensor& x) {
@@ -75,9 +94,9 @@ Tensor empty_like(const Tensor& x) {
 
 Tensor empty_like(const Tensor& x, const Shape& shape) { return empty_like(x, shape, x.dtype); }
 
-Tensor empty_like(const Tensor& x, const Shape& shape, DType dtype) {
+Tensor empty_like(const Tensor& x, const Shape& shape, DType dtype, Layout layout) {
   check_memory(x);
-  return make(x.storage()->allocator(), shape, dtype, Layout::nhwc);
+  return make(x.storage()->allocator(), shape, dtype, layout);
 }
 
 Tensor zeros(Stream& stream, const Shape& shape, DType dtype) {

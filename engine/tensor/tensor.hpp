@@ -22,7 +22,8 @@ enum class Layout : uint8_t { nhwc, blocked16 };
 /// Memory of one tensor, from the arena of the stream that made it.
 class Storage {
  public:
-  Storage(std::shared_ptr<CachingAllocator> allocator, int64_t bytes);
+  /// `use` tells what for. Errors: OutOfMemory, which names it and the largest that lie there.
+  Storage(std::shared_ptr<CachingAllocator> allocator, int64_t bytes, const BlockUse& use);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -39,6 +40,7 @@ class Storage {
   Device device_;
   int64_t bytes_;
   void* data_;
+  size_t number_;  // among the arena's live blocks
 };
 
 class Tensor {
@@ -97,7 +99,8 @@ Tensor empty(Stream& stream, const Shape& shape, DType dtype = DType::f32,
 /// From the same arena as `x`: its shape, type and layout, unless given.
 Tensor empty_like(const Tensor& x);
 Tensor empty_like(const Tensor& x, const Shape& shape);
-Tensor empty_like(const Tensor& x, const Shape& shape, DType dtype);
+Tensor empty_like(const Tensor& x, const Shape& shape, DType dtype,
+                  Layout layout = Layout::nhwc);
 Tensor zeros(Stream& stream, const Shape& shape, DType dtype = DType::f32);
 Tensor zeros_like(const Tensor& x);
 void fill_zero(Tensor& x);

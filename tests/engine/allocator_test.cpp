@@ -18,7 +18,7 @@ class SmallMachine final : public MemorySource {
  public:
   explicit SmallMachine(int64_t bytes) : left_(bytes) {}
   void* take(int64_t bytes) override {
-    if (bytes > left_) throw WorkError("out of memory");
+    if (bytes > left_) throw OutOfMemory("out of memory");
     left_ -= bytes;
     return std::malloc(static_cast<size_t>(bytes));
   }
@@ -57,6 +57,33 @@ TEST_CASE("arena: blocks cached in other sizes are given back before it runs out
   CHECK(arena.stats().in_use_bytes == 4096);
   arena.release(held, 2048);
   arena.release(large, 2048);
+}
+
+TEST_CASE("arena: the message of a tensor that finds no memory names it and the largest others") {
+  LiveBlocks live;
+  const size_t first = live.add({{10, 100}, DType::f32, "conv"});
+  live.add({{1, 7}, DType::u8, nullptr});
+  live.add({{10, 100}, DType::f32, "conv"});
+  CHECK(live.set_op("pad") == nullptr);
+  live.add({{5000}, DType::bf16, live.op()});
+  CHECK(live.set_op(nullptr) == std::string("pad"));
+  CHECK(live.largest(2) ==
+        "18.0 kB in use: pad [5000] bf16 10.0 kB, 2 x conv [10, 100] f32 8.0 kB");
+  live.remove(first);
+  CHECK(
+      live.largest(9) ==
+      "14.0 kB in use: pad [5000] bf16 10.0 kB, conv [10, 100] f32 4.0 kB, weights or data [1, 7] "
+      "u8 7 B");
+  CHECK(live.add({{3}, DType::f32, nullptr}) == first);  // its number is free again
+}
+
+TEST_CASE("bytes_text: decimal units, one digit behind the point") {
+  CHECK(bytes_text(0) == "0 B");
+  CHECK(bytes_text(999) == "999 B");
+  CHECK(bytes_text(1000) == "1.0 kB");
+  CHECK(bytes_text(999'949) == "999.9 kB");
+  CHECK(bytes_text(999'950) == "1.0 MB");
+  CHECK(bytes_text(20'480'000'000) == "20.5 GB");
 }
 
 TEST_CASE("arena: sizes are rounded up by at most an eighth, and blocks are aligned") {

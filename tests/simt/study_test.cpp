@@ -137,6 +137,33 @@ TEST_CASE(
   expect_nothing();
 }
 
+TEST_CASE("GPU study: out of memory names the largest tensors and a batch that then trains") {
+  use_device();
+  study::CrossvalSettings settings = small_settings("cuda");
+  settings.concurrent_folds = 1;
+  settings.train.epochs = 1;
+  settings.train.batch = 96;
+  simt::set_device({.memory_bytes = simt::device_memory_bytes() + (6 << 20)});
+  std::string said;
+  try {
+    scores_of(settings);
+  } catch (const WorkError& error) {
+    said = error.what();
+  }
+  INFO(said);
+  CHECK(said.find("out of memory: GPU 0 has no ") != std::string::npos);
+  CHECK(said.find(" in use: ") != std::string::npos);
+  CHECK(said.find("augment [96, 32, 32, 8] f32 3.1 MB") != std::string::npos);
+  const size_t at = said.find("; --batch ");
+  REQUIRE(at != std::string::npos);
+  settings.train.batch = std::stoi(said.substr(at + 10));
+  CHECK(settings.train.batch >= 2);
+  CHECK(settings.train.batch < 96);
+  CHECK_FALSE(scores_of(settings).empty());
+  simt::set_device({});
+  expect_nothing();
+}
+
 TEST_CASE("GPU study: pretraining hands on to cross-validation, with fused numbers and views") {
   use_device();
   study::PretrainSettings first;
