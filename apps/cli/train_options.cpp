@@ -17,7 +17,10 @@ void add_train_options(CLI::App& command, study::TrainSettings& s) {
   add("--width", s.width, "channels of the first stage (subtype)", network);
   add("--depth", s.depth, "3x3 convolutions a stage (subtype)", network);
   add("--dropout", s.dropout, "of the pooled features", network);
-  add("--dtype", s.dtype, "f32; on a GPU also bf16 and f16; on a CPU f64, the reference", network);
+  s.dtype = "auto";
+  add("--dtype", s.dtype,
+      "auto (f32; on a GPU bf16), f32; on a GPU also bf16 and f16; on a CPU f64, the reference",
+      network);
   add("--fuse", s.fuse, "numbers beside the network's features: shape, or covariate columns",
       network)
       ->delimiter(',');
@@ -97,7 +100,11 @@ void choose_device(const std::string& device, study::TrainSettings& settings) {
     if (problem.empty()) settings.device = "cuda";
     if (device == "cuda" && !problem.empty()) throw Error("--device cuda: " + problem);
   }
-  log_info("device: " + (settings.device == "cuda" ? gpu_facts().names[0] : settings.device));
+  const bool gpu = settings.device == "cuda";
+  // Of 16-bit types the faster one for the network and the window that are the defaults:
+  // docs/performance.md.
+  if (settings.dtype == "auto") settings.dtype = gpu ? "bf16" : "f32";
+  log_info("device: " + (gpu ? gpu_facts().names[0] : settings.device) + ", " + settings.dtype);
 }
 
 }  // namespace gliograd::cli

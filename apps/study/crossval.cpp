@@ -9,6 +9,7 @@
 #include <new>
 #include <thread>
 
+#include "apps/study/peaks.hpp"
 #include "data/random.hpp"
 #include "engine/core/error.hpp"
 #include "engine/core/interrupt.hpp"
@@ -229,6 +230,7 @@ CrossvalResult crossval(const data::Dataset& set, const Target& target,
   const int side_by_side = settings.concurrent_folds > 0
                                ? settings.concurrent_folds
                                : std::min(result.split.folds, place.concurrent(settings.threads));
+  tell_peak(progress, settings.train, settings.threads, crossval_work(set, target, settings));
   run_tasks(tasks, side_by_side, intra, run);
 
   for (auto& [place, fold] : folds) {

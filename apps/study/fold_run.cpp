@@ -215,7 +215,7 @@ void FoldRun::count_as_done_epochs(const Trainer& trainer) {
 
 void FoldRun::train_one_epoch(Trainer& trainer) {
   const HistoryRow row = trainer.train_epoch([&](int64_t images) {
-    progress_.advance(images);
+    progress_.advance(images, trainer.step_ops());
     stop_if_interrupted();
   });
   state_.history.push_back(row);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "apps/study/auc.hpp"
+#include "apps/study/peaks.hpp"
 #include "data/leak_guard.hpp"
 #include "data/random.hpp"
 #include "data/sampler.hpp"
@@ -286,6 +287,7 @@ PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settin
     trainer.restore(current, state.step, state.epoch);
     progress.skip(state.epoch * trainer.steps_per_epoch() * settings.train.batch);
   }
+  tell_peak(progress, settings.train, settings.train.intra_threads, pretrain_work(set, settings));
   PretrainResult result;
   const auto note_best = [&](const HistoryRow& row) {
     if (result.best_epoch != 0 && row.inner_auc <= result.best_score) return false;
@@ -297,7 +299,7 @@ PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settin
   for (const HistoryRow& row : state.history) note_best(row);
   while (state.epoch < settings.train.epochs) {
     HistoryRow row = trainer.train_epoch([&](int64_t images) {
-      progress.advance(images);
+      progress.advance(images, trainer.step_ops());
       stop_if_interrupted();
     });
     const HeldOutScore held_out = score_held_out(task, trainer);

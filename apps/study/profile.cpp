@@ -3,25 +3,21 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <random>
 #include <utility>
 
 #include "apps/study/batches.hpp"
 #include "apps/study/bootstrap.hpp"
+#include "apps/study/peaks.hpp"
 #include "data/augment_policy.hpp"
 #include "data/noise_set.hpp"
 #include "engine/autograd/op_range.hpp"
 #include "engine/core/error.hpp"
-#include "engine/core/parallel.hpp"
 #include "engine/device/captured_work.hpp"
 #include "engine/device/machine.hpp"
 #include "engine/ops/augment_cuda.hpp"
-#include "engine/ops/conv.hpp"
-#include "engine/ops/linear.hpp"
 #include "engine/ops/softmax_cross_entropy.hpp"
 #include "engine/optim/batch_end.hpp"
 #include "engine/optim/optimizer.hpp"
@@ -335,48 +331,6 @@ class Step {
   Tensor loss_;
 };
 
-// ---- peaks ------------------------------------------------------------------------------------
-
-// The least ms of several runs, after one that is not counted.
-double best_ms(Stream& stream, const std::function<void()>& work) {
-  constexpr int kRuns = 7;
-  double best = INFINITY;
-  for (int i = 0; i <= kRuns; ++i) {
-    double ms = 0;
-    if (stream.device() == Device::cuda) {
-      LaunchLog log(stream);
-      work();
-      for (const RecordedLaunch& launch : log.take()) ms += launch.ms;
-    } else {
-      const Clock::time_point begin = Clock::now();
-      work();
-      ms = ms_between(begin, Clock::now());
-    }
-    if (i > 0) best = std::min(best, ms);
-  }
-  return best;
-}
-
-// The faster of a 1x1 convolution and a linear layer, forward, as many products in both.
-double product_gflop_s(Stream& stream, DType dtype) {
-  const bool gpu = stream.device() == Device::cuda;
-  const int64_t rows = gpu ? 16384 : 4096, width = gpu ? 1024 : 384;
-  std::mt19937 random(1);
-  const auto make = [&](const Shape& shape) {  // zeros would draw less power, and run faster
-    std::vector<double> values(static_cast<size_t>(shape.size()));
-    for (double& v : values) v = 1e-9 * random() - 2;
-    return from_values(stream, shape, values, dtype);
-  };
-  const Tensor x = make({rows, width}), w = make({width, width});
-  const Tensor image = x.reshaped({rows / 1024, 32, 32, width});
-  const Tensor kernel = w.reshaped({width, 1, 1, width});
-  Tape tape = Tape::off(stream, dtype);
-  double ms = best_ms(stream, [&] { conv(tape, image, kernel, {}, {}); });
-  // On a GPU a linear layer runs by the own kernel of any shape.
-  if (!gpu) ms = std::min(ms, best_ms(stream, [&] { linear(tape, x, w, {}); }));
-  return 2e-6 * static_cast<double>(rows * width * width) / ms;
-}
-
 DType checked_type(const ProfileOptions& o) {
   const auto range = [](const char* name, int value, int low, int high) {
     GG_CHECK(value >= low && value <= high, name, " must be ", low, " to ", high, "; got ", value);
@@ -415,21 +369,6 @@ std::string shape_of(const RecordedLaunch& launch) {
                       : concat_text(d[0]);
   };
   return concat_text(text(launch.grid), " blocks of ", text(launch.block));
-}
-
-// Beyond the caches of either device.
-double measure_copy(Stream& stream) {
-  const bool gpu = stream.device() == Device::cuda;
-  const Tensor from = zeros(stream, {int64_t{gpu ? 64 : 32} << 20});
-  Tensor to = zeros(stream, from.shape);
-  const double ms = best_ms(stream, [&] {
-    if (gpu) return copy_into(to, from);
-    parallel_for(stream.threads(), from.size(), 1 << 16, [&](int64_t begin, int64_t end) {
-      std::memcpy(to.data<float>() + begin, from.data<float>() + begin,
-                  static_cast<size_t>(end - begin) * sizeof(float));
-    });
-  });
-  return 2e-6 * static_cast<double>(from.bytes()) / ms;
 }
 
 double Profile::peak_share(const Cost& cost, double ms) const {
@@ -478,7 +417,7 @@ Profile profile_step(const ProfileOptions& options) {
   }
   if (options.peaks) {
     profile.copy_gb_s = measure_copy(*stream);
-    profile.product_gflop_s = product_gflop_s(*stream, dtype);
+    profile.product_gflop_s = measure_product(*stream, dtype);
   }
   return profile;
 }

@@ -87,9 +87,6 @@ struct Profile {
 /// not compute in, or a window too small for the network; WorkError where the loss is not finite.
 Profile profile_step(const ProfileOptions& options);
 
-/// Bytes read and written a nanosecond, memory to memory, the best of several copies.
-double measure_copy(Stream& stream);
-
 /// As a table in plain text, for a terminal.
 std::string profile_table(const Profile& profile);
 

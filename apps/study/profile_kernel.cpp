@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "apps/study/peaks.hpp"
 #include "engine/core/error.hpp"
 #include "engine/ops/case.hpp"
 

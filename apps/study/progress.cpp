@@ -51,12 +51,18 @@ void Progress::skip(int64_t units) {
   done_ += units;
 }
 
-void Progress::advance(int64_t units) {
+void Progress::advance(int64_t units, double ops) {
   done_ += units;
+  ops_ += ops;
   if (!enabled_) return;
   const std::unique_lock lock(mutex_, std::try_to_lock);  // whoever holds it prints
   if (!lock || seconds_since(printed_) < (terminal_ ? 0.1 : 5.0)) return;
   print(false);
+}
+
+void Progress::set_peak(double ops_per_second) {
+  const std::lock_guard lock(mutex_);
+  peak_ = ops_per_second;
 }
 
 void Progress::note(const std::string& text) {
@@ -82,7 +88,13 @@ void Progress::print(bool last) {
                                 : "";
   char head[64];
   std::snprintf(head, sizeof head, "%3.0f %%  %.0f ", 100 * share, rate);
-  const std::string text = concat_text(head, unit_, "/s, ", tail, note_.empty() ? "" : "  ", note_);
+  char of_peak[64] = "";
+  if (peak_ > 0 && elapsed > 0) {
+    std::snprintf(of_peak, sizeof of_peak, "%.0f %% of the measured peak, ",
+                  100 * ops_.load() / elapsed / peak_);
+  }
+  const std::string text =
+      concat_text(head, unit_, "/s, ", of_peak, tail, note_.empty() ? "" : "  ", note_);
   if (terminal_) {
     constexpr int kWidth = 24;
     const int filled = static_cast<int>(share * kWidth);

@@ -19,8 +19,11 @@ class Progress {
 
   /// Units done in an earlier run: they count as done, but not for the rate.
   void skip(int64_t units);
-  /// From any thread; prints when it is time to.
-  void advance(int64_t units);
+  /// From any thread; prints when it is time to. `ops`: floating-point operations of these units.
+  void advance(int64_t units, double ops = 0);
+  /// What the machine does at its best; the line then says which share of it was reached.
+  void set_peak(double ops_per_second);
+  bool enabled() const { return enabled_; }
   /// Replaces the short text behind the bar ("fold 3/10, loss 0.41").
   void note(const std::string& text);
   /// The last line, and nothing after it.
@@ -33,6 +36,8 @@ class Progress {
   int64_t total_;
   bool enabled_, terminal_, finished_ = false;
   std::atomic<int64_t> done_{0}, skipped_{0};
+  std::atomic<double> ops_{0};
+  double peak_ = 0;  // operations a second; 0: not known
   std::chrono::steady_clock::time_point start_, printed_;
   std::mutex mutex_;
 };

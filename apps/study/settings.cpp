@@ -123,6 +123,13 @@ std::string settings_digest(const std::vector<NamedSetting>& settings) {
   return text;
 }
 
+DType TrainSettings::compute_type() const {
+  return dtype == "f64"    ? DType::f64
+         : dtype == "bf16" ? DType::bf16
+         : dtype == "f16"  ? DType::f16
+                           : DType::f32;
+}
+
 void check_settings(const TrainSettings& s) {
   check_range("width", s.width, 1, 1024);
   check_range("depth", s.depth, 1, 16);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/splits.hpp"
+#include "engine/core/dtype.hpp"
 
 namespace gliograd::study {
 
@@ -57,6 +58,9 @@ struct TrainSettings {
   std::string device = "cpu";  // cpu, cuda
   bool deterministic = false;  // GPU: the same bits in every run
   bool eager = false;          // GPU: every kernel launched singly, not a step as one graph
+
+  /// What activations are computed in.
+  DType compute_type() const;
 };
 
 /// A cross-validation: what is predicted, how patients are split, how epochs are chosen.

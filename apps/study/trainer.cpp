@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/study/op_counter.hpp"
 #include "data/augment_policy.hpp"
 #include "engine/core/error.hpp"
 #include "engine/core/log.hpp"
@@ -56,13 +57,6 @@ OptimizerOptions optimizer_options(const TrainSettings& s) {
           .clip_norm = s.clip_norm,
           .ema_decay = s.ema,
           .scale_interval = s.dtype == "f16" ? kScaleInterval : 0};
-}
-
-DType dtype_of_network(const std::string& name) {
-  return name == "f64"    ? DType::f64
-         : name == "bf16" ? DType::bf16
-         : name == "f16"  ? DType::f16
-                          : DType::f32;
 }
 
 AugmentOptions augment_options(const TrainSettings& settings, const InputSpec& input) {
@@ -125,7 +119,7 @@ Trainer::Trainer(Stream& stream, const Place& place, const TrainSettings& settin
     : stream_(stream),
       settings_(settings),
       problem_(std::move(problem)),
-      dtype_(dtype_of_network(settings.dtype)),
+      dtype_(settings.compute_type()),
       host_(Stream::cpu()) {
   const data::Dataset& set = *problem_.set;
   input_ = input_of(set, settings);
@@ -170,12 +164,15 @@ void Trainer::step() {
   if (stream_.device() == Device::cuda) changed();
   const Batch batch = batches_->next();
   Tape tape(stream_, dtype_);
+  OpCounter counter(stream_);
+  if (step_ops_ == 0) tape.observe(counter);
   const Tensor logits = network_->forward(tape, batch.images, batch.extra, Mode::train);
   const Tensor loss = softmax_cross_entropy(tape, logits, batch.labels,
                                             {.label_smoothing = settings_.label_smoothing});
   tape.backward(loss);
   optimizer_->step();
   end_batch(stream_, loss, settings_.batch);
+  if (step_ops_ == 0) step_ops_ = counter.ops();
 }
 
 void Trainer::changed() {
@@ -229,7 +226,8 @@ bool Trainer::fits(int64_t batch) {
   }
 }
 
-// To an eighth, by halving, what would fit now where settings_.batch does not; 0: not even 1.
+// To an eighth, by halving, what would fit now where settings_.batch does not; less than 2:
+// nothing.
 int64_t Trainer::fitting_batch() {
   graph_.reset();
   int64_t low = 0, high = settings_.batch;  // fits; does not
@@ -257,7 +255,7 @@ HistoryRow Trainer::train_epoch(const std::function<void(int64_t)>& after_step) 
   } catch (const OutOfMemory& error) {
     const int64_t batch = fitting_batch();
     throw OutOfMemory(concat_text(
-        error.what(), batch == 0 ? "; not even --batch 1" : concat_text("; --batch ", batch),
+        error.what(), batch < 2 ? "; not even --batch 2" : concat_text("; --batch ", batch),
         " would fit"));
   }
   ++epoch_;

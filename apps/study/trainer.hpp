@@ -62,6 +62,8 @@ class Trainer {
   models::Checkpoint checkpoint();
   /// The most memory that the captured step held, in bytes; 0 without one.
   int64_t graph_bytes() const;
+  /// Operations of one step by the formulas of its ops; 0 before the first.
+  double step_ops() const { return step_ops_; }
 
  private:
   std::vector<std::pair<std::string, Tensor>> own_state() const;
@@ -84,6 +86,7 @@ class Trainer {
   std::unique_ptr<Batches> batches_;
   std::unique_ptr<CapturedWork> graph_;  // on a GPU, unless eager
   int epoch_ = 0;
+  double step_ops_ = 0;
 };
 
 /// The record of patients that a network trained on `patients` of `set` has seen, with those that

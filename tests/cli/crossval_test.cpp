@@ -125,16 +125,20 @@ TEST_CASE("crossval command: config.toml as --config makes the same run in anoth
   const CommandResult first = test::gliograd(crossval(data, folder / "a", odd));
   INFO(first.err);
   REQUIRE(first.code == 0);
-  const CommandResult second = test::gliograd(
-      {"crossval", "--config", folder / "a/config.toml", "--data", data, "--out", folder / "b"});
+  const CommandResult second =
+      test::gliograd({"crossval", "--config", folder / "a/config.toml", "--data", data, "--out",
+                      folder / "b", "--device", "cpu"});
   INFO(second.err);
   REQUIRE(second.code == 0);
   CHECK(difference(results_of(folder / "a"), results_of(folder / "b")) == "");
   CHECK(settings_of(folder / "a") == settings_of(folder / "b"));
+  // What auto chose is recorded, not auto.
+  CHECK(contains(first.err, "device: cpu, f32\n"));
+  CHECK(contains(settings_of(folder / "a"), "\ndtype = 'f32'\n"));
   // The command line wins over the file.
   const CommandResult third =
       test::gliograd({"crossval", "--config", folder / "a/config.toml", "--data", data, "--out",
-                      folder / "c", "--seed", "6"});
+                      folder / "c", "--seed", "6", "--device", "cpu"});
   REQUIRE(third.code == 0);
   CHECK(difference(results_of(folder / "a"), results_of(folder / "c")) != "");
 }

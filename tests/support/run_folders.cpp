@@ -87,6 +87,10 @@ std::vector<std::string> training(const std::string& command, const std::string&
                                   "2",     "--window",        "16", "--epochs", "3", "--batch",
                                   "8",     "--warmup-epochs", "0",  "--seed",   "5", "--threads",
                                   "2"};
+  // Where there is a GPU too: these tests compare bytes.
+  if (std::find(more.begin(), more.end(), "--device") == more.end()) {
+    all.insert(all.end(), {"--device", "cpu"});
+  }
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
