@@ -105,6 +105,7 @@ TEST_CASE("SASS: registers leave room for the blocks that are to run beside each
            {"pool_average", ".*", 4},
            {"pool_max", ".*", 3},
            {"softmax_cross_entropy", ".*", 4},
+           {"upsample", ".*", 4},
            {"sigmoid_cross_entropy", ".*", 4},
        }) {
     for (const KernelCode& k : kernels_of(*all, claim.file, claim.kernel)) {
@@ -137,6 +138,9 @@ TEST_CASE("SASS: what is said to be 16 bytes an access is") {
            {"pool_average", "average_gradients_kernel<8, .*>", 1, 1, 0, 0, false},
            {"pool_average", "global_values_kernel<8, .*>", 1, 1, 0, 0, false},
            {"pool_average", "global_gradients_kernel<8, .*>", 1, 1, 0, 0, false},
+           {"upsample", "values_kernel<8, true, .*>", 4, 1, 0, 0, false},
+           {"upsample", "values_kernel<8, false, .*>", 1, 1, 0, 0, false},
+           {"upsample", "gradients_kernel<8, .*>", 1, 1, 0, 0, false},
            {"dropout", "values_kernel<2, .*>", 1, 1, 0, 0, false},
            {"softmax_cross_entropy", "values_kernel<8, .*>", 2, 1, 0, 0, false},
            {"softmax_cross_entropy", "gradients_kernel<8, .*>", 5, 1, 0, 0, false},
