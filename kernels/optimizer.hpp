@@ -5,7 +5,7 @@
 // gradients, chunk by chunk; one block that joins them and decides all that the step needs; one
 // pass over all weights. Nothing in it comes from the host but pointers that stay the same.
 // Passes over memory: the gradients are read twice, all else that is kept for a weight is read and
-// written once.
+// written once; the 16-bit copy that the next step reads is written in the same pass.
 #pragma once
 #include "kernels/entry.hpp"
 #include "kernels/portable_math.hpp"
@@ -117,6 +117,8 @@ GG_HD_INLINE float averaged(const UpdateNumbers& k, float ema, float w) {
 /// One parameter (or averaged buffer) of a step. All 16-byte aligned.
 struct UpdateSlot {
   float* w = nullptr;
+  void* copy = nullptr;  // of w in copy_type, written with it; null: none
+  DType copy_type = DType::bf16;
   const float* g = nullptr;                                   // null: only its average moves
   float *first = nullptr, *second = nullptr, *ema = nullptr;  // null where there is none
   int64_t count = 0;
@@ -155,7 +157,7 @@ struct UpdateTable {
 inline const Entry<void(Queue, const UpdateSettings&, const UpdateTable&, StepState*)>
     optimizer_step{"optimizer_step"};
 
-/// Exchanges w and ema of all slots.
+/// Exchanges w and ema of all slots; copies follow w.
 inline const Entry<void(Queue, const UpdateTable&)> optimizer_swap{"optimizer_swap"};
 
 }  // namespace gliograd::kernels

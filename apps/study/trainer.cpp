@@ -159,9 +159,8 @@ Trainer::Trainer(Stream& stream, const Place& place, const TrainSettings& settin
 }
 
 // The host's part of a step is the same each time, so that it can be recorded: on a GPU it reads
-// nothing back, and copies of the weights are made anew, whoever has made some in between.
+// nothing back, and the optimizer writes what the next step reads of the weights.
 void Trainer::step() {
-  if (stream_.device() == Device::cuda) changed();
   const Batch batch = batches_->next();
   Tape tape(stream_, dtype_);
   OpCounter counter(stream_);
@@ -175,10 +174,6 @@ void Trainer::step() {
   if (step_ops_ == 0) step_ops_ = counter.ops();
 }
 
-void Trainer::changed() {
-  for (Parameter* p : network_->weights().parameters()) p->bump();
-}
-
 void Trainer::run_steps(const std::function<void(int64_t)>& after_step) {
   const bool graph = stream_.device() == Device::cuda && !settings_.eager;
   if (graph && !graph_) graph_ = std::make_unique<CapturedWork>(stream_);
@@ -190,7 +185,6 @@ void Trainer::run_steps(const std::function<void(int64_t)>& after_step) {
     }
     if (after_step) after_step(settings_.batch);
   }
-  if (graph) changed();  // a replay tells the host nothing
 }
 
 // Whether training and evaluation find memory with batches of this size. Running statistics change.
@@ -376,7 +370,8 @@ void Trainer::restore(const std::vector<std::pair<std::string, Tensor>>& tensors
     }
   }
   for (size_t i = 0; i < own.size(); ++i) copy_across(stream_, own[i].second, tensors[i].second);
-  changed();
+  for (Parameter* p : network_->weights().parameters()) p->bump();
+  graph_.reset();  // which has no cast of the weights in it
   stream_.write_state(step);
   epoch_ = epoch;
 }

@@ -69,7 +69,6 @@ class Trainer {
   std::vector<std::pair<std::string, Tensor>> own_state() const;
   void run_steps(const std::function<void(int64_t)>& after_step);
   void step();
-  void changed();
   bool fits(int64_t batch);
   int64_t fitting_batch();
   void add_probabilities(const std::vector<int32_t>& slices, int view,

@@ -1,5 +1,7 @@
 #include "engine/autograd/tape.hpp"
 
+#include <algorithm>
+
 #include "engine/autograd/op_range.hpp"
 #include "engine/core/error.hpp"
 #include "engine/tensor/cast.hpp"
@@ -14,15 +16,20 @@ Parameter::Parameter(std::string name_, Tensor master_)
            ": masters are f32 or f64; got ", master.dtype);
 }
 
-Tensor Parameter::on(Tape& tape) {
-  const Tensor& x = master.dtype == tape.compute()
-                        ? master
-                        : cached(std::string("cast:") + name_of(tape.compute()), [&] {
-                            const OpRange range(tape.stream(), "cast weights");
-                            return cast(master, tape.compute());
-                          });
-  return tape.watch(*this, x);
+Tensor Parameter::in_type(Tape& tape) {
+  if (master.dtype == tape.compute()) return master;
+  if (copy_version_ == version_ && copy_.dtype == tape.compute()) return copy_;
+  const OpRange range(tape.stream(), "cast weights");
+  if (!copy_.defined() || copy_.dtype != tape.compute()) {
+    copy_ = {};
+    copy_ = empty_like(master, master.shape, tape.compute());
+  }
+  copy_into(copy_, master);
+  copy_version_ = version_;
+  return copy_;
 }
+
+Tensor Parameter::on(Tape& tape) { return tape.watch(*this, in_type(tape)); }
 
 Tensor Parameter::on_wide(Tape& tape) {
   return size_of(tape.compute()) < size_of(master.dtype) && master.dtype == DType::f32
@@ -152,17 +159,23 @@ void Tape::backward(const Tensor& y, const Tensor& dy) {
     record->node.reset();
   }
   const OpRange handing(*stream_, "hand gradients over");
+  std::vector<Transfer> transfers;
   for (size_t v = 1; v < parameters_.size(); ++v) {
     if (parameters_[v] == nullptr || !gradients_[v].defined()) continue;
     Parameter& parameter = *parameters_[v];
-    if (parameter.has_gradient) {
-      add_into(parameter.gradient, gradients_[v], threads);
-    } else {
-      copy_into(parameter.gradient, gradients_[v], threads);
+    const bool again =  // watched twice: adds to what an earlier transfer writes
+        std::any_of(transfers.begin(), transfers.end(), [&](const Transfer& t) {
+          return t.to.storage() == parameter.gradient.storage();
+        });
+    if (again) {
+      transfer_all(transfers, threads);
+      transfers.clear();
     }
+    transfers.push_back({parameter.gradient, std::move(gradients_[v]), parameter.has_gradient});
     parameter.has_gradient = true;
     gradients_[v] = {};
   }
+  transfer_all(transfers, threads);
 }
 
 Tensor Tape::gradient(const Tensor& watched) const {

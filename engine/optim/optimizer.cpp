@@ -151,6 +151,19 @@ double Optimizer::gradient_norm() const {
   return device_ != nullptr ? device_->gradient_norm(*stream_) : norm_;
 }
 
+namespace {
+
+// What is queued changes the parameter, and its copy where it has a current one.
+void take_copy(kernels::UpdateSlot& slot, Parameter& parameter) {
+  const Tensor copy = parameter.copy();
+  if (!copy.defined()) return parameter.bump();
+  slot.copy = copy.raw();
+  slot.copy_type = copy.dtype;
+  parameter.bump_with_copy();
+}
+
+}  // namespace
+
 // Slots that a step leaves alone are not named to the device.
 void Optimizer::step_on_device() {
   std::vector<kernels::UpdateSlot> moving;
@@ -168,7 +181,7 @@ void Optimizer::step_on_device() {
       to.second = floats(slot.second);
       to.lr_scale = group.lr_scale;
       to.decay = parameter->decay ? group.weight_decay : 0;
-      parameter->bump();
+      take_copy(to, *parameter);
     }
     moving.push_back(to);
   }
@@ -262,9 +275,10 @@ void Optimizer::swap_ema(bool in) {
   if (device_ != nullptr) {
     std::vector<kernels::UpdateSlot> pairs;
     for (const Slot& slot : slots_) {
-      pairs.push_back(
-          {.w = floats(slot.value()), .ema = floats(slot.ema), .count = slot.value().size()});
-      if (slot.parameter != nullptr) slot.parameter->bump();
+      kernels::UpdateSlot pair{
+          .w = floats(slot.value()), .ema = floats(slot.ema), .count = slot.value().size()};
+      if (slot.parameter != nullptr) take_copy(pair, *slot.parameter);
+      pairs.push_back(pair);
     }
     device_->swap(*stream_, pairs);
     return;

@@ -40,6 +40,7 @@ std::vector<UpdateChunk> chunks_of(const std::vector<UpdateSlot>& slots, UpdateT
           (with_gradient ? 1 : 0) + (slot.first != nullptr && with_gradient ? 1 : 0) +
           (slot.second != nullptr && with_gradient ? 1 : 0) + (slot.ema != nullptr ? 1 : 0);
       table.bytes_all += bytes * (2 * changed + 1);  // and the gradient (or weight) is read
+      if (slot.copy != nullptr) table.bytes_all += bytes / 2;
       if (with_gradient) table.bytes_gradients += bytes;
     }
     if (with_gradient) table.gradient_chunks = static_cast<int32_t>(chunks.size());
@@ -50,8 +51,12 @@ std::vector<UpdateChunk> chunks_of(const std::vector<UpdateSlot>& slots, UpdateT
 }  // namespace
 
 const UpdateTable& DeviceTable::of(Stream& stream, const std::vector<UpdateSlot>& slots) {
-  if (made_ && slots == slots_) return table_;
-  GG_CHECK(!kernels::is_capturing(stream.queue()),
+  const bool capturing = kernels::is_capturing(stream.queue());
+  if (made_ && slots == slots_) {
+    recorded_ = recorded_ || capturing;
+    return table_;
+  }
+  GG_CHECK(!capturing,
            "optimizer: a step under capture must have the gradients of the step before it");
   UpdateTable table;
   const std::vector<UpdateChunk> chunks = chunks_of(slots, table);
@@ -76,8 +81,9 @@ const UpdateTable& DeviceTable::of(Stream& stream, const std::vector<UpdateSlot>
   if (!chunks.empty()) {
     std::memcpy(host.data() + chunks_at, chunks.data(), chunks.size() * sizeof(UpdateChunk));
   }
+  if (recorded_) kept_.push_back(memory_);
   memory_ = {};
-  made_ = false;
+  made_ = recorded_ = false;
   memory_ = empty(stream, {static_cast<int64_t>(bytes)}, DType::u8);
   auto* base = static_cast<unsigned char*>(memory_.raw());
   if (uploaded > 0) upload(stream, base, host.data(), uploaded);

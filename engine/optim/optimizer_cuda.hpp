@@ -12,7 +12,8 @@
 namespace gliograd::optim {
 
 /// Slots and their chunks in device memory, made anew only when the slots differ from those of the
-/// call before: so a captured step finds the table of the steps before it.
+/// call before: so a captured step finds the table of the steps before it. A table that a captured
+/// step has taken stays where it is, since the step may be replayed after others were made.
 class DeviceTable {
  public:
   /// `rates` and `outcome` stay unset. The host waits for the stream when the table is made.
@@ -24,6 +25,8 @@ class DeviceTable {
   Tensor memory_;  // u8: slots, chunks, numbers, partial sums
   kernels::UpdateTable table_;
   bool made_ = false;
+  bool recorded_ = false;     // a captured step has its address
+  std::vector<Tensor> kept_;  // such, of other slots
 };
 
 /// What an optimizer keeps on a GPU.

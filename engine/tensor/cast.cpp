@@ -52,13 +52,18 @@ void with_float_type(const Tensor& x, const Body& body) {
 
 constexpr int64_t kGrain = 1 << 15;
 
+void check_transfer(const Tensor& to, const Tensor& x, bool add) {
+  const char* name = add ? "add_into" : "copy_into";
+  GG_CHECK(to.shape == x.shape && to.layout == x.layout, name,
+           ": shapes and layouts must agree; got ", to.shape, " and ", x.shape);
+  GG_CHECK(to.device() == x.device(), name, ": from ", x.device(), " to ", to.device(),
+           "; copy_to() goes between devices");
+}
+
 template <bool kAdd>
 void transfer(Tensor& to, const Tensor& x, int threads) {
-  GG_CHECK(to.shape == x.shape && to.layout == x.layout, kAdd ? "add_into" : "copy_into",
-           ": shapes and layouts must agree; got ", to.shape, " and ", x.shape);
+  check_transfer(to, x, kAdd);
   const int64_t n = storage_size(x.shape, x.layout);
-  GG_CHECK(to.device() == x.device(), kAdd ? "add_into" : "copy_into", ": from ", x.device(),
-           " to ", to.device(), "; copy_to() goes between devices");
   if (to.device() == Device::cuda) {
     kernels::convert_values(to.storage()->queue(), to.dtype, to.raw(), x.dtype, x.raw(), n, kAdd);
     return;
@@ -83,6 +88,33 @@ void transfer(Tensor& to, const Tensor& x, int threads) {
 void add_into(Tensor& to, const Tensor& x, int threads) { transfer<true>(to, x, threads); }
 
 void copy_into(Tensor& to, const Tensor& x, int threads) { transfer<false>(to, x, threads); }
+
+void transfer_all(std::vector<Transfer>& list, int threads) {
+  kernels::ConvertItems items;
+  const auto launch = [&](const kernels::Queue queue) {
+    if (items.count > 0) kernels::convert_many(queue, items);
+    items.count = 0;
+  };
+  for (size_t i = 0; i < list.size(); ++i) {
+    auto& [to, x, add] = list[i];
+    if (to.device() == Device::cpu) {
+      add ? add_into(to, x, threads) : copy_into(to, x, threads);
+      continue;
+    }
+    check_transfer(to, x, add);
+    GG_CHECK(to.dtype == DType::f32 && is_float(x.dtype) && x.dtype != DType::f64,
+             "transfer_all: on a GPU from f32, bf16 or f16 to f32; got ", x.dtype, " to ",
+             to.dtype);
+    items.item[items.count++] = {.to = static_cast<float*>(to.raw()),
+                                 .from = x.raw(),
+                                 .count = x.size(),
+                                 .first_block = 0,
+                                 .from_type = x.dtype,
+                                 .add = add};
+    const bool full = items.count == kernels::ConvertItems::kMost;
+    if (full || i + 1 == list.size()) launch(to.storage()->queue());
+  }
+}
 
 void copy_across(Stream& stream, Tensor& to, const Tensor& x) {
   if (x.device() == to.device()) return copy_into(to, x);

@@ -50,6 +50,74 @@ void convert(Queue queue, DType to_type, void* to, DType from_type, const void* 
   });
 }
 
+// ---- many tensors ------------------------------------------------------------------------------
+
+constexpr int64_t kItemBlock = kPackThreads * kCount * 4;  // values of one block
+
+template <class From>
+__device__ __forceinline__ void convert_block(const ConvertItems::Item& item, int64_t begin) {
+  const From* from = static_cast<const From*>(item.from);
+  const int64_t end = begin + kItemBlock < item.count ? begin + kItemBlock : item.count;
+  for (int64_t i = begin + static_cast<int64_t>(threadIdx.x) * kCount; i < end;
+       i += kPackThreads * kCount) {
+    if (i + kCount <= end) {
+      float v[kCount];
+      load_pack(v, from + i);
+      if (item.add) {
+        float sum[kCount];
+        load_pack(sum, item.to + i);
+        GG_UNROLL
+        for (int k = 0; k < kCount; ++k) v[k] += sum[k];
+      }
+      store_pack(item.to + i, v);
+    } else {
+      for (int64_t k = i; k < end; ++k) {
+        item.to[k] = (item.add ? item.to[k] : 0.0f) + load_value(from + k);
+      }
+    }
+  }
+}
+
+// A block finds its item by halving: the table lies in constant memory, and all threads read one
+// place of it.
+__global__ void __launch_bounds__(kPackThreads) convert_many_kernel(ConvertItems items) {
+  const int block = static_cast<int>(blockIdx.x);
+  int low = 0, high = items.count;  // the item lies in [low, high)
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    (items.item[middle].first_block <= block ? low : high) = middle;
+  }
+  const ConvertItems::Item item = items.item[low];
+  const int64_t begin = (block - item.first_block) * kItemBlock;
+  switch (item.from_type) {
+    case DType::f32: convert_block<float>(item, begin); break;
+    case DType::bf16: convert_block<bf16>(item, begin); break;
+    default: convert_block<f16>(item, begin); break;
+  }
+}
+
+void many(Queue queue, const ConvertItems& items) {
+  ConvertItems placed = items;
+  Cost cost;
+  int64_t blocks = 0;
+  for (int i = 0; i < placed.count; ++i) {
+    ConvertItems::Item& item = placed.item[i];
+    with_float_type(item.from_type, [&](auto t) {
+      cost.bytes += static_cast<double>(item.count) * (sizeof t + (item.add ? 8 : 4));
+    });
+    cost.ops += static_cast<double>(item.count);
+    item.first_block = static_cast<int32_t>(blocks);
+    blocks += (item.count + kItemBlock - 1) / kItemBlock;
+  }
+  if (blocks == 0) return;
+  launch({.name = "convert_many",
+          .grid = static_cast<unsigned>(blocks),
+          .block = kPackThreads,
+          .cost = cost},
+         queue, convert_many_kernel, placed);
+}
+
+const Provide<convert_many> provide_many{many};
 const Provide<convert_values> provide_convert_values{convert};
 
 }  // namespace

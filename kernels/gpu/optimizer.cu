@@ -89,6 +89,25 @@ __global__ void __launch_bounds__(kThreads)
 
 // ---- the update -------------------------------------------------------------------------------
 
+// The 16-bit copy, from the values that are in registers anyway.
+__device__ __forceinline__ void copy_pack(const UpdateSlot& slot, int64_t i,
+                                          const float (&w)[kCount]) {
+  if (slot.copy == nullptr) return;
+  if (slot.copy_type == DType::bf16) {
+    store_pack(static_cast<bf16*>(slot.copy) + i, w);
+  } else {
+    store_pack(static_cast<f16*>(slot.copy) + i, w);
+  }
+}
+__device__ __forceinline__ void copy_value(const UpdateSlot& slot, int64_t i, float w) {
+  if (slot.copy == nullptr) return;
+  if (slot.copy_type == DType::bf16) {
+    store_value(static_cast<bf16*>(slot.copy) + i, w);
+  } else {
+    store_value(static_cast<f16*>(slot.copy) + i, w);
+  }
+}
+
 // One value, from what is kept for it to what is kept next.
 template <UpdateRule kRule, bool kEma>
 __device__ __forceinline__ void update_values(const UpdateNumbers& k, const UpdateSlot& slot,
@@ -98,6 +117,7 @@ __device__ __forceinline__ void update_values(const UpdateNumbers& k, const Upda
     float second = keeps_second(kRule) ? slot.second[i] : 0.0f;
     const float w = updated<kRule>(k, slot.w[i], slot.g[i], first, second);
     slot.w[i] = w;
+    copy_value(slot, i, w);
     if (keeps_first(kRule)) slot.first[i] = first;
     if (keeps_second(kRule)) slot.second[i] = second;
     if (kEma) slot.ema[i] = averaged(k, slot.ema[i], w);
@@ -119,6 +139,7 @@ __device__ __forceinline__ void update_pack(const UpdateNumbers& k, const Update
     if constexpr (kEma) ema[j] = averaged(k, ema[j], w[j]);
   }
   store_pack(slot.w + i, w);
+  copy_pack(slot, i, w);
   if constexpr (keeps_first(kRule)) store_pack(slot.first + i, first);
   if constexpr (keeps_second(kRule)) store_pack(slot.second + i, second);
   if constexpr (kEma) store_pack(slot.ema + i, ema);
@@ -174,11 +195,13 @@ __global__ void __launch_bounds__(kThreads) swap_kernel(UpdateTable table) {
       load_pack(w, slot.w + i);
       load_pack(ema, slot.ema + i);
       store_pack(slot.w + i, ema);
+      copy_pack(slot, i, ema);
       store_pack(slot.ema + i, w);
     } else {
       for (; i < end; ++i) {
         const float w = slot.w[i];
         slot.w[i] = slot.ema[i];
+        copy_value(slot, i, slot.ema[i]);
         slot.ema[i] = w;
       }
     }

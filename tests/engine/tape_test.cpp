@@ -58,6 +58,14 @@ TEST_CASE("tape: a parameter's gradient adds up over passes until it is cleared"
   CHECK(values(w.gradient) == std::vector{1.0, 2.0});
 }
 
+TEST_CASE("tape: a parameter that is used twice gets the gradients of both uses") {
+  Parameter w("w", tensor({2}, {3, 4}));
+  Tape tape(cpu_stream(), DType::f64);
+  const Tensor y = product(tape, w.on(tape), w.on(tape));
+  tape.backward(y, tensor({2}, {1, 10}));
+  CHECK(values(w.gradient) == std::vector{6.0, 80.0});
+}
+
 TEST_CASE("tape: off records nothing, and a frozen parameter gets no gradient") {
   Parameter w("w", tensor({1}, {3}));
   Tape off = Tape::off(cpu_stream(), DType::f64);

@@ -168,7 +168,7 @@ TEST_CASE("SASS: what is said to be 16 bytes an access is") {
   }
   // Eight elements: 16 bytes on a 16-bit side, twice 16 on that of f32; added to, the target is
   // read too.
-  for (const KernelCode& k : kernels_of(*all, "convert", ".*")) {
+  for (const KernelCode& k : kernels_of(*all, "convert", "convert_kernel<.*>")) {
     INFO(k.text());
     const auto accesses = [](const std::string& type) { return type == "float" ? 2 : 1; };
     std::smatch part;
@@ -177,6 +177,12 @@ TEST_CASE("SASS: what is said to be 16 bytes an access is") {
     CHECK(k.loads(128) >= from + (part[3] == "true" ? to : 0));
     CHECK(k.stores(128) >= to);
     CHECK(k.loads(64) + k.stores(64) == 0);
+  }
+  // From f32, bf16 and f16 in turn, each read with what it is added to.
+  for (const KernelCode& k : kernels_of(*all, "convert", "convert_many_kernel")) {
+    INFO(k.text());
+    CHECK(k.loads(128) >= (2 + 2) + 2 * (1 + 2));
+    CHECK(k.stores(128) >= 3 * 2);
   }
   for (const KernelCode& k : kernels_of(*all, "concat", "concat_kernel<uint4, .*>")) {
     INFO(k.text());

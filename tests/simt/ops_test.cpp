@@ -93,6 +93,40 @@ TEST_CASE("GPU tensors: values go there and back, are cast, added and cleared") 
   expect_nothing();
 }
 
+TEST_CASE("GPU tensors: many are converted or added in one launch, as one by one") {
+  const std::unique_ptr<Stream> stream = fresh_stream();
+  std::mt19937_64 generator(fresh_seed());
+  const DType types[] = {DType::f32, DType::bf16, DType::f16};
+  std::vector<Transfer> list;
+  std::vector<Tensor> wanted;
+  // Sizes around packs and blocks, and more of them than a launch takes.
+  for (const int64_t size : {1, 7, 8, 9, 257, 8191, 8192, 8193, 20'000}) {
+    for (int i = 0; i < 12; ++i) {
+      std::vector<double> from(static_cast<size_t>(size)), to(from.size());
+      for (double& v : from) v = static_cast<double>(generator() >> 50) - 8192;
+      for (double& v : to) v = static_cast<double>(generator() >> 50);
+      const Tensor x = from_values(*stream, {size}, from, types[i % 3]);
+      const Tensor y = from_values(*stream, {size}, to);
+      Tensor z = from_values(*stream, {size}, to);
+      i % 2 == 0 ? copy_into(z, x) : add_into(z, x);
+      list.push_back({y, x, i % 2 != 0});
+      wanted.push_back(z);
+    }
+  }
+  stream->wait();
+  CHECK(list.size() == 108);
+  transfer_all(list);
+  CHECK(simt::waiting_work() == 2);
+  bool same = true;
+  for (size_t i = 0; i < list.size(); ++i) {
+    same = same && to_values(list[i].to) == to_values(wanted[i]);
+  }
+  CHECK(same);
+  std::vector<Transfer> half{{cast(list[0].to, DType::bf16), list[0].x}};
+  CHECK_THROWS_WITH_AS(transfer_all(half), doctest::Contains("to f32; got f32 to bf16"), Error);
+  expect_nothing();
+}
+
 TEST_CASE("GPU tape: gradients begin with the loss scale in the stream's memory, and add up") {
   simt::set_device({});
   const std::unique_ptr<Stream> stream = Stream::cuda();

@@ -305,6 +305,66 @@ TEST_CASE("GPU optimizer: a captured step replays as eager ones do, bit for bit"
   expect_nothing();
 }
 
+TEST_CASE("GPU optimizer: the copies that a network computes with follow each step and each swap") {
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    for (const OptimizerOptions& options : kEveryKind) {
+      const std::unique_ptr<Stream> stream = fresh_stream();
+      Run run(*stream, options, fresh_seed());
+      const auto copies = [&](bool current) {
+        bool right = true;
+        Tape tape = Tape::off(*stream, dtype);
+        for (const auto& p : run.parameters) {
+          CHECK(p->copy().defined() == current);
+          stream->wait();
+          const std::vector<double> held = to_values(p->on(tape));
+          right = right && held == to_values(cast(p->master, dtype));
+          CHECK(p->copy().defined());
+        }
+        CHECK(right);
+      };
+      copies(false);
+      for (int i = 0; i < 3; ++i) {
+        run.step(i == 1 ? INFINITY : 0, i == 2 ? 4 : 99);
+        copies(true);
+      }
+      if (options.ema_decay > 0) {
+        run.optimizer->swap_in_ema();
+        copies(true);
+        run.optimizer->swap_out_ema();
+        copies(true);
+      }
+      run.parameters[1]->bump();
+      CHECK_FALSE(run.parameters[1]->copy().defined());
+    }
+  }
+  expect_nothing();
+}
+
+TEST_CASE("GPU optimizer: a recorded step goes on after the set of gradients has changed") {
+  const std::unique_ptr<Stream> one = fresh_stream(), two = Stream::cuda();
+  Run eager(*one, {.kind = Kind::adam}, 5), replayed(*two, {.kind = Kind::adam}, 5);
+  const auto again = [](Run& run, size_t without) {
+    for (size_t i = 0; i < run.parameters.size(); ++i) {
+      run.parameters[i]->has_gradient = i != without;
+    }
+  };
+  for (Run* run : {&eager, &replayed}) run->step();
+  again(replayed, 99);
+  kernels::begin_capture(two->queue());
+  replayed.optimizer->step();
+  const kernels::Graph graph = kernels::end_capture(two->queue());
+  for (Run* run : {&eager, &replayed}) {
+    again(*run, 3);  // another table
+    run->optimizer->step();
+  }
+  kernels::launch_graph(graph, two->queue());
+  again(eager, 99);
+  eager.optimizer->step();
+  CHECK(replayed.all() == eager.all());
+  kernels::free_graph(graph);
+  expect_nothing();
+}
+
 TEST_CASE("GPU optimizer: the table is made once, and anew when the set of gradients changes") {
   const std::unique_ptr<Stream> stream = fresh_stream();
   Run run(*stream, {.kind = Kind::sgd, .ema_decay = 0.5}, 6);

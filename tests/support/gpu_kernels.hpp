@@ -28,6 +28,7 @@ class EveryKernel {
       cases(dtype);
       batches(dtype);
       sums(dtype);
+      transfers(dtype);
     }
     using Kind = OptimizerOptions::Kind;
     optimizer({.kind = Kind::sgd, .momentum = 0, .clip_norm = 1});
@@ -126,8 +127,32 @@ class EveryKernel {
     check("loss_sum", std::abs(gpu_.read_state().loss_sum - 30), 0);
   }
 
+  // What hands the gradients of a step over.
+  void transfers(DType dtype) {
+    std::vector<Transfer> there, here;
+    for (const int64_t count : {1, 7, 33, 4097, 9001}) {
+      for (const bool adds : {false, true}) {
+        std::vector<double> from, to;
+        for (int64_t i = 0; i < count; ++i) {
+          from.push_back(static_cast<double>((i * 7 + count) % 61) - 30);
+          to.push_back(static_cast<double>(i % 17));
+        }
+        for (auto [list, stream] : {std::pair{&there, &gpu_}, {&here, &cpu_}}) {
+          list->push_back({from_values(*stream, {count}, to),
+                           from_values(*stream, {count}, from, dtype), adds});
+        }
+      }
+    }
+    transfer_all(there);
+    transfer_all(here);
+    for (size_t i = 0; i < there.size(); ++i) {
+      near(concat_text("transfer_all, ", dtype, ", ", i), there[i].to, here[i].to, 0);
+    }
+  }
+
   void optimizer(const OptimizerOptions& options) {
     std::vector<std::vector<Tensor>> results;
+    const DType half = options.clip_norm > 0 ? DType::bf16 : DType::f16;
     for (Stream* stream : {&gpu_, &cpu_}) {
       stream->write_state({});
       std::vector<std::unique_ptr<Parameter>> parameters;
@@ -145,12 +170,21 @@ class EveryKernel {
       }
       Optimizer steps(*stream, {{"all", all, 1, 0.05}}, options, LearningRates::constant(0.01, 3));
       for (int i = 0; i < 3; ++i) {
+        if (i == 1) {  // from here on the weights have copies
+          Tape tape = Tape::off(*stream, half);
+          for (Parameter* p : all) p->on(tape);
+        }
         for (Parameter* p : all) p->has_gradient = true;
         steps.step();
       }
       if (options.ema_decay > 0) steps.swap_in_ema();
       std::vector<Tensor>& result = results.emplace_back();
       for (const Parameter* p : all) result.push_back(copy_to(cpu_, p->master));
+      if (stream == &cpu_) continue;
+      for (const Parameter* p : all) {
+        check("the optimizer's copy is there", p->copy().defined() ? 0 : NAN, 0);
+        if (p->copy().defined()) near("the optimizer's copy", p->copy(), cast(p->master, half), 0);
+      }
     }
     for (size_t i = 0; i < results[0].size(); ++i) {
       near(concat_text("optimizer ", static_cast<int>(options.kind), ", parameter ", i),
