@@ -13,7 +13,7 @@ using namespace gliograd;
 namespace {
 
 constexpr const char* kHelp =
-    "bench_step [--model NAME] [--size PIXELS] [--batch N] [--dtype f32|bf16|f16]\n"
+    "bench_step [--model NAME] [--size PIXELS] [--batch N] [--dtype f32|tf32|bf16|f16]\n"
     "           [--preset off|light|full] [--device cpu|cuda] [--threads N] [--steps N]\n"
     "The time of each op of a training step.\n"
     "Example: bench_step --size 128 --preset off\n";

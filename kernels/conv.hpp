@@ -15,8 +15,10 @@ struct ConvShape {
   int64_t stride = 1, dilation = 1, groups = 1;
   int64_t top = 0, left = 0;
   DType dtype = DType::f32;  // of x, weights, bias, y and their gradients but those below
+  bool bias = false;         // the forward pass adds one: a value a channel of y
+  bool tf32 = false;         // f32 factors may be rounded to TF32's 10 bits
 
-  bool operator==(const ConvShape&) const = default;
+  auto operator<=>(const ConvShape&) const = default;  // NOLINT(modernize-use-nullptr): it has none
 
   /// Multiplications and additions of a pass.
   double ops() const {
@@ -53,14 +55,16 @@ struct ConvVendorVersion {
 inline const Entry<ConvVendorVersion()> conv_vendor_version{"conv_vendor_version"};
 
 /// Bytes of workspace that the pass needs; -1 where no plan serves the shape without converting
-/// layouts, with tensor cores where the type has them, and, where asked, deterministically. The
-/// answer is kept: only the first one for a shape takes time, and none may be asked for first while
-/// a graph is captured.
+/// layouts, with tensor cores where the type (or tf32) has them, and, where asked,
+/// deterministically. The answer is kept: only the first one for a shape takes time, and none may
+/// be asked for first while a graph is captured.
 inline const Entry<int64_t(ConvVendor, ConvPass, const ConvShape&, bool deterministic)>
     plan_conv_vendor{"plan_conv_vendor"};
-/// Runs a pass that plan_conv_vendor served. The result has the type of the images, dweights too.
+/// Runs a pass that plan_conv_vendor served. The result has the type of the images, dweights too;
+/// `bias` is null unless the shape says that there is one.
 inline const Entry<void(ConvVendor, ConvPass, const ConvShape&, bool deterministic,
-                        const void* first, const void* second, void* result, void* workspace)>
+                        const void* first, const void* second, const void* bias, void* result,
+                        void* workspace)>
     run_conv_vendor{"run_conv_vendor"};
 
 /// The own kernels. y = conv(x, weights) + bias; bias may be null. Sums in a fixed order.

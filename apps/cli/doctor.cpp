@@ -117,6 +117,10 @@ void print_gpus(const GpuFacts& gpu, const GpuLibraryFacts& library) {
   } else {
     fmt::print("{:<14} {} (built with {})\n", "cuDNN", library.cudnn_loaded, library.cudnn_built);
   }
+  fmt::print("{:<14} {}\n", "cuBLASLt",
+             library.cublaslt.empty()
+                 ? "not in this build; linear layers on a GPU take kernels of any shape"
+                 : library.cublaslt);
 }
 
 void print_machine(const MachineFacts& machine, const std::vector<Library>& found) {
@@ -194,11 +198,10 @@ json to_json(const MachineFacts& machine, const GpuFacts& gpu, const GpuLibraryF
   if (!library.problem.empty()) {
     out["gpu_library"] = {{"problem", library.problem}};
   } else {
-    out["gpu_library"] = {{"machine_code", library.machine_code},
-                          {"ptx", library.ptx},
-                          {"toolkit", library.toolkit},
-                          {"cudnn_built", library.cudnn_built},
-                          {"cudnn_loaded", library.cudnn_loaded}};
+    out["gpu_library"] = {
+        {"machine_code", library.machine_code}, {"ptx", library.ptx},
+        {"toolkit", library.toolkit},           {"cudnn_built", library.cudnn_built},
+        {"cudnn_loaded", library.cudnn_loaded}, {"cublaslt", library.cublaslt}};
   }
   for (const Library& one : found) {
     out["libraries"][one.name] = one.version.empty() ? json() : json(one.version);

@@ -111,7 +111,8 @@ void add_profile(CLI::App& app) {
   add("--model", o.model, "architecture: subtype or subtype-large");
   add("--size", o.size, "of the images, in pixels: 8 to 1024");
   add("--batch", o.batch, "images a step: 2 to 4096");
-  add("--dtype", o.dtype, "f32; on a GPU also bf16 and f16");
+  add("--dtype", o.dtype,
+      "f32; on a GPU also tf32 (products of f32 rounded to TF32), bf16 and f16");
   add("--preset", o.preset, "augmentation: off, light or full");
   command
       ->add_option("--device", command_options->device,

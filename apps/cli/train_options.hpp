@@ -14,9 +14,8 @@ void add_train_options(CLI::App& command, study::TrainSettings& settings);
 void add_threads_option(CLI::App& command, int& threads);
 /// --device auto, cpu or cuda, and what is only of a GPU.
 void add_device_options(CLI::App& command, std::string& device, study::TrainSettings& settings);
-/// The device that will be used and, for --dtype auto, the type: said on standard error, and written
-/// to the settings.
-/// Errors: Error for cuda where no GPU works, with the reason.
+/// The device that will be used and, for --dtype auto, the type: said on standard error, and
+/// written to the settings. Errors: Error for cuda where no GPU works, with the reason.
 void choose_device(const std::string& device, study::TrainSettings& settings);
 
 }  // namespace gliograd::cli

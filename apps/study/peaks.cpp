@@ -54,9 +54,8 @@ double measure_product(Stream& stream, DType dtype) {
   const Tensor image = x.reshaped({rows / 1024, 32, 32, width});
   const Tensor kernel = w.reshaped({width, 1, 1, width});
   Tape tape = Tape::off(stream, dtype);
-  double ms = best_ms(stream, [&] { conv(tape, image, kernel, {}, {}); });
-  // On a GPU a linear layer runs by the own kernel of any shape.
-  if (!gpu) ms = std::min(ms, best_ms(stream, [&] { linear(tape, x, w, {}); }));
+  const double ms = std::min(best_ms(stream, [&] { conv(tape, image, kernel, {}, {}); }),
+                             best_ms(stream, [&] { linear(tape, x, w, {}); }));
   return 2e-6 * static_cast<double>(rows * width * width) / ms;
 }
 
@@ -78,7 +77,7 @@ double measure_copy(Stream& stream) {
 void tell_peak(Progress& progress, const TrainSettings& settings, int threads, int64_t images) {
   constexpr int64_t kEnough = 20'000;
   if (!progress.enabled() || images < kEnough || settings.dtype == "f64") return;
-  const StreamOptions on{.threads = threads};
+  const StreamOptions on{.threads = threads, .tf32 = settings.dtype == "tf32"};
   const std::unique_ptr<Stream> stream =
       settings.device == "cuda" ? Stream::cuda(0, on) : Stream::cpu(on);
   progress.set_peak(1e9 * measure_product(*stream, settings.compute_type()));

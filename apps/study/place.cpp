@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "engine/core/log.hpp"
+#include "engine/device/fallbacks.hpp"
+
 namespace gliograd::study {
 namespace {
 
@@ -13,7 +16,9 @@ constexpr int kGpuQueues = 8;
 }  // namespace
 
 Place::Place(const TrainSettings& settings, const data::Dataset& set)
-    : options_{.threads = settings.intra_threads, .deterministic = settings.deterministic},
+    : options_{.threads = settings.intra_threads,
+               .deterministic = settings.deterministic,
+               .tf32 = settings.dtype == "tf32"},
       resident_(set) {
   if (settings.device != "cuda") return;
   const std::unique_ptr<Stream> stream = Stream::cuda(kGpu, options_);
@@ -25,6 +30,18 @@ std::unique_ptr<Stream> Place::stream(const RandomKey& key) const {
   StreamOptions options = options_;
   options.random = key;
   return gpu() ? Stream::cuda(kGpu, options) : Stream::cpu(options);
+}
+
+void Place::tell_fallbacks(Stream& stream) const {
+  const std::lock_guard lock(told_->mutex);
+  std::string text;
+  for (const auto& [what, calls] : stream.local<Fallbacks>().counts()) {
+    if (told_->fallbacks.insert(what).second) text += "\n  " + what;
+  }
+  if (!text.empty()) {
+    log_info("note: no plan of cuDNN or cuBLASLt serves these; slower kernels of any shape do:" +
+             text);
+  }
 }
 
 int Place::concurrent(int threads) const {

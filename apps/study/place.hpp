@@ -1,6 +1,8 @@
 // Place: where the networks of a run are trained, and what they share there.
 #pragma once
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 
 #include "apps/study/settings.hpp"
@@ -22,6 +24,8 @@ class Place {
   /// The set where networks read it: in this program's memory, or the GPU's.
   const ResidentSet& set() const { return on_gpu_ ? on_gpu_->set() : resident_.set(); }
   bool gpu() const { return on_gpu_ != nullptr; }
+  /// Says once for all networks which of a stream's products no vendor's plan has served.
+  void tell_fallbacks(Stream& stream) const;
   /// Networks at once, where nobody has said how many.
   int concurrent(int threads) const;
 
@@ -29,6 +33,11 @@ class Place {
   StreamOptions options_;
   data::Resident resident_;
   std::unique_ptr<const DeviceSet> on_gpu_;
+  struct Told {
+    std::mutex mutex;
+    std::set<std::string> fallbacks;
+  };
+  std::unique_ptr<Told> told_ = std::make_unique<Told>();  // by several threads
 };
 
 }  // namespace gliograd::study

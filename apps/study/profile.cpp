@@ -16,6 +16,7 @@
 #include "engine/autograd/op_range.hpp"
 #include "engine/core/error.hpp"
 #include "engine/device/captured_work.hpp"
+#include "engine/device/fallbacks.hpp"
 #include "engine/device/machine.hpp"
 #include "engine/ops/augment_cuda.hpp"
 #include "engine/ops/softmax_cross_entropy.hpp"
@@ -340,12 +341,12 @@ DType checked_type(const ProfileOptions& o) {
   range("--threads", o.threads, 1, 4096);
   range("--steps", o.steps, 3, 10000);
   range("--warmup", o.warmup, 2, 10000);
-  if (o.dtype == "f32") return DType::f32;
+  if (o.dtype == "f32" || (o.device == Device::cuda && o.dtype == "tf32")) return DType::f32;
   if (o.device == Device::cuda && o.dtype == "bf16") return DType::bf16;
   if (o.device == Device::cuda && o.dtype == "f16") return DType::f16;
   throw Error(concat_text("--dtype on the ", name_of(o.device), " must be f32",
-                          o.device == Device::cuda ? ", bf16 or f16" : "", "; got \"", o.dtype,
-                          '"'));
+                          o.device == Device::cuda ? ", tf32, bf16 or f16" : "", "; got \"",
+                          o.dtype, '"'));
 }
 
 }  // namespace
@@ -382,7 +383,8 @@ bool Profile::computes(const Cost& cost) const {
 
 Profile profile_step(const ProfileOptions& options) {
   const DType dtype = checked_type(options);
-  const StreamOptions on{.threads = options.threads, .random = {.seed = 1}};
+  const StreamOptions on{
+      .threads = options.threads, .tf32 = options.dtype == "tf32", .random = {.seed = 1}};
   const std::unique_ptr<Stream> stream =
       options.device == Device::cuda ? Stream::cuda(0, on) : Stream::cpu(on);
   Profile profile;
@@ -402,6 +404,7 @@ Profile profile_step(const ProfileOptions& options) {
     profile.conversion_bytes = static_cast<double>(after.bytes - before.bytes) / options.steps;
     watch.finish(profile);
     profile.peak_bytes = stream->allocator()->stats().peak_bytes;
+    profile.fallbacks = stream->local<Fallbacks>().counts();
     if (!std::isfinite(step.loss())) throw WorkError("profile: the loss is not finite");
   }
   if (options.device == Device::cuda) {

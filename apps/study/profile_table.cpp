@@ -82,7 +82,11 @@ std::string profile_table(const Profile& p) {
                        quartiles_text(*p.graph_ms), "), ",
                        rounded(1e3 * o.batch / p.graph_ms->median), " images/s\n");
   }
-  if (gpu) out += concat_text("Launches: ", p.launches, '\n');
+  if (gpu) {
+    out += concat_text("Launches: ", p.launches,
+                       "; products that no vendor's plan serves: ", p.fallbacks.size(), '\n');
+    for (const auto& [what, calls] : p.fallbacks) out += concat_text("  ", what, '\n');
+  }
   out += concat_text("Memory: ", rounded(static_cast<double>(p.peak_bytes) * 1e-6),
                      " MB at most, of which ops keep ", rounded(static_cast<double>(saved) * 1e-6),
                      " MB for the backward pass\n");

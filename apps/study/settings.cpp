@@ -134,10 +134,10 @@ void check_settings(const TrainSettings& s) {
   check_range("width", s.width, 1, 1024);
   check_range("depth", s.depth, 1, 16);
   check_range("dropout", s.dropout, 0, 0.99);
-  check_one_of("dtype", s.dtype, {"f32", "bf16", "f16", "f64"});
+  check_one_of("dtype", s.dtype, {"f32", "tf32", "bf16", "f16", "f64"});
   check_one_of("device", s.device, {"cpu", "cuda"});
   const bool gpu = s.device == "cuda";
-  if (!gpu && (s.dtype == "bf16" || s.dtype == "f16")) {
+  if (!gpu && (s.dtype == "bf16" || s.dtype == "f16" || s.dtype == "tf32")) {
     throw Error(concat_text("--dtype ", s.dtype, " needs a GPU (--device cuda)"));
   }
   if (gpu && s.dtype == "f64") throw Error("--dtype f64 is the reference: use --device cpu");

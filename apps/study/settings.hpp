@@ -59,7 +59,7 @@ struct TrainSettings {
   bool deterministic = false;  // GPU: the same bits in every run
   bool eager = false;          // GPU: every kernel launched singly, not a step as one graph
 
-  /// What activations are computed in.
+  /// What activations are computed in; f32 for tf32, whose products alone are rounded.
   DType compute_type() const;
 };
 

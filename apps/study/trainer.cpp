@@ -117,6 +117,7 @@ class AveragedWeights {
 Trainer::Trainer(Stream& stream, const Place& place, const TrainSettings& settings, Problem problem,
                  const models::Checkpoint* init)
     : stream_(stream),
+      place_(place),
       settings_(settings),
       problem_(std::move(problem)),
       dtype_(settings.compute_type()),
@@ -253,6 +254,7 @@ HistoryRow Trainer::train_epoch(const std::function<void(int64_t)>& after_step) 
         " would fit"));
   }
   ++epoch_;
+  if (epoch_ == 1) place_.tell_fallbacks(stream_);
   state = stream_.read_state();
   row.epoch = epoch_;
   row.steps = state.step;

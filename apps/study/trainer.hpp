@@ -34,9 +34,9 @@ struct Problem {
 
 class Trainer {
  public:
-  /// A new network on `stream`, which is one of `place`, from random weights or from `init`. The
-  /// stream's random key names all its random numbers. Errors: Error for settings that do not fit
-  /// the set or the checkpoint.
+  /// A new network on `stream`, which is one of `place` (both must outlive it), from random weights
+  /// or from `init`. The stream's random key names all its random numbers. Errors: Error for
+  /// settings that do not fit the set or the checkpoint.
   Trainer(Stream& stream, const Place& place, const TrainSettings& settings, Problem problem,
           const models::Checkpoint* init);
 
@@ -75,6 +75,7 @@ class Trainer {
                          std::vector<std::vector<double>>& sums);
 
   Stream& stream_;
+  const Place& place_;
   TrainSettings settings_;
   Problem problem_;
   DType dtype_;

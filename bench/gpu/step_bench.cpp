@@ -15,7 +15,7 @@ constexpr const char* kHelp =
     "  --model subtype|subtype-large|resnet18   default subtype\n"
     "  --size N                        height and width in pixels, default 80\n"
     "  --batch N                       default 32\n"
-    "  --dtype f32|bf16|f16            default bf16\n"
+    "  --dtype f32|tf32|bf16|f16       default bf16\n"
     "  --mode graph|eager              a step as one CUDA graph, or launch by launch; default "
     "graph\n"
     "  --preset off|light|full         augmentation, default light\n"

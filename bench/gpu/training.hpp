@@ -52,6 +52,7 @@ struct TrainingOptions {
   std::string model = "subtype";  // subtype, subtype-large, resnet18
   int64_t size = 80, batch = 32;
   DType dtype = DType::bf16;
+  bool tf32 = false;  // of f32: products are rounded
   bool graph = true;
   bool deterministic = false;
   std::string preset = "light";
@@ -65,8 +66,9 @@ struct TrainingOptions {
     o.model = words.one_of("--model", o.model, {"subtype", "subtype-large", "resnet18"});
     o.size = words.integer("--size", o.size, 16, 512);
     o.batch = words.integer("--batch", o.batch, 1, 1 << 22);
-    const std::string dtype = words.one_of("--dtype", "bf16", {"f32", "bf16", "f16"});
-    o.dtype = dtype == "f32" ? DType::f32 : dtype == "bf16" ? DType::bf16 : DType::f16;
+    const std::string dtype = words.one_of("--dtype", "bf16", {"f32", "tf32", "bf16", "f16"});
+    o.tf32 = dtype == "tf32";
+    o.dtype = dtype == "bf16" ? DType::bf16 : dtype == "f16" ? DType::f16 : DType::f32;
     o.graph = words.one_of("--mode", "graph", {"graph", "eager"}) == "graph";
     o.deterministic = words.one_of("--deterministic", "no", {"yes", "no"}) == "yes";
     o.preset = words.one_of("--preset", o.preset, data::augment_presets());
@@ -95,7 +97,9 @@ class Training {
  public:
   Training(const TrainingOptions& options, const NoiseSource& source)
       : options_(options),
-        stream_(Stream::cuda(0, {.deterministic = options.deterministic, .random = {.seed = 1}})),
+        stream_(Stream::cuda(
+            0,
+            {.deterministic = options.deterministic, .tf32 = options.tf32, .random = {.seed = 1}})),
         set_(*stream_, source.resident()),
         input_(data::input_spec(source.set(), {.mask = options.is_resnet() ? "none" : "channel",
                                                .window = static_cast<int>(options.size)})),

@@ -13,6 +13,7 @@
 #include "engine/core/error.hpp"
 #include "engine/device/stream.hpp"
 #include "kernels/conv.hpp"
+#include "kernels/linear.hpp"
 #include "kernels/runtime.hpp"
 
 #if defined(__x86_64__)
@@ -153,7 +154,7 @@ GpuFacts gpu_facts() {
 std::string gpu_name(int device) { return kernels::device_facts(device).name; }
 
 GpuLibraryFacts gpu_library_facts() {
-  const auto text_of = [](int64_t v) {  // of cuDNN 9
+  const auto text_of = [](int64_t v) {  // as cuDNN 9 and cuBLASLt write it
     return v == 0 ? "" : concat_text(v / 10000, '.', v / 100 % 100, '.', v % 100);
   };
   GpuLibraryFacts facts;
@@ -165,6 +166,7 @@ GpuLibraryFacts gpu_library_facts() {
     facts.toolkit = library.toolkit;
     facts.cudnn_built = text_of(cudnn.built);
     facts.cudnn_loaded = text_of(cudnn.loaded);
+    facts.cublaslt = text_of(kernels::linear_vendor_version());
   } catch (const kernels::DeviceError& error) {
     facts.problem = error.what();
   }

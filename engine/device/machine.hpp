@@ -42,6 +42,7 @@ struct GpuLibraryFacts {
   int ptx = 0;                            // and as PTX for this one and all later ones
   int toolkit = 0;                        // 13000 is CUDA 13.0
   std::string cudnn_built, cudnn_loaded;  // "9.19.0"; empty: built without
+  std::string cublaslt;                   // "13.1.0", likewise
 };
 GpuLibraryFacts gpu_library_facts();
 

@@ -28,6 +28,7 @@ struct RandomKey {
 struct StreamOptions {
   int threads = 1;             // the OpenMP team of CPU work
   bool deterministic = false;  // GPU: fixed choices, no float sums in no fixed order
+  bool tf32 = false;           // GPU: products of f32 may round their factors to TF32's 10 bits
   bool vendor = true;          // CPU: take oneDNN where it is built in; false: own kernels alone
   RandomKey random = {};
 };
@@ -44,6 +45,7 @@ class Stream {
   kernels::Queue queue() const { return allocator_->queue(); }
   int threads() const { return options_.threads; }
   bool deterministic() const { return options_.deterministic; }
+  bool tf32() const { return options_.tf32; }
   bool vendor() const { return options_.vendor; }
   const RandomKey& random() const { return options_.random; }
   void set_random(const RandomKey& key);

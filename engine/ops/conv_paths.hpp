@@ -87,7 +87,8 @@ void backward_data_depthwise(Stream& stream, const Geometry& g, const Tensor& dy
 void backward_weights_depthwise(Stream& stream, const Geometry& g, const Tensor& dy,
                                 const Tensor& x, Tensor& dw);
 
-/// On a GPU, NHWC: through cuDNN where it has a plan and there is no bias, else by the own kernels.
+/// On a GPU, NHWC: through cuDNN where it has a plan, the bias in the same kernel, else by the own
+/// kernels, which the stream's Fallbacks count.
 /// dw and db come f32, dw may leave in the type of x; an undefined gradient is not computed.
 void forward_cuda(Stream& stream, const Geometry& g, const Tensor& x, const Tensor& weight,
                   const Tensor& bias, Tensor& y);

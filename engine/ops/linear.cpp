@@ -5,8 +5,8 @@
 #include "engine/core/parallel.hpp"
 #include "engine/core/simd.hpp"
 #include "engine/ops/case.hpp"
+#include "engine/ops/linear_cuda.hpp"
 #include "engine/ops/path.hpp"
-#include "kernels/conv.hpp"
 #include "kernels/cpu/product.hpp"
 
 namespace gliograd {
@@ -127,35 +127,6 @@ void backward_cpu(Stream& stream, const Tensor& x, const Tensor& weight, const T
   }
 }
 
-// ---- GPU: a convolution of one pixel -----------------------------------------------------------
-
-kernels::ConvShape shape_of(const Tensor& x, const Tensor& weight) {
-  return {.n = x.dim(0),
-          .h = 1,
-          .w = 1,
-          .ci = x.dim(1),
-          .co = weight.dim(0),
-          .kh = 1,
-          .kw = 1,
-          .ho = 1,
-          .wo = 1,
-          .dtype = x.dtype};
-}
-
-void backward_cuda(Stream& stream, const Tensor& x, const Tensor& weight, const Tensor& dy,
-                   Tensor& dx, Tensor& dw, Tensor& db) {
-  const kernels::ConvShape shape = shape_of(x, weight);
-  const kernels::Queue queue = stream.queue();
-  if (dx.defined()) kernels::conv_direct_data(queue, shape, dy.raw(), weight.raw(), dx.raw());
-  if (dw.defined()) {
-    kernels::conv_direct_weights(queue, shape, dy.raw(), x.raw(), static_cast<float*>(dw.raw()));
-  }
-  if (db.defined()) {
-    kernels::sum_channels(queue, dy.dtype, dy.dim(0), dy.dim(1), dy.raw(),
-                          static_cast<float*>(db.raw()));
-  }
-}
-
 // ---- Node -------------------------------------------------------------------------------------
 
 class LinearNode final : public Node {
@@ -178,7 +149,7 @@ class LinearNode final : public Node {
     switch (path_of(x_)) {
       case Path::reference: backward_reference(x_, weight_, dy, dx, dw, db); break;
       case Path::cpu: backward_cpu(context.stream, x_, weight_, dy, dx, dw, db); break;
-      case Path::cuda: backward_cuda(context.stream, x_, weight_, dy, dx, dw, db); break;
+      case Path::cuda: linear_cuda::backward(context.stream, x_, weight_, dy, dx, dw, db); break;
     }
     if (!bias_) return {dx, dw};
     return {dx, dw, db};
@@ -214,10 +185,7 @@ Tensor linear(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& b
   switch (path_of(x)) {
     case Path::reference: forward_reference(x, weight, bias, y); break;
     case Path::cpu: forward_cpu(tape.stream(), x, weight, bias, y); break;
-    case Path::cuda:
-      kernels::conv_direct_forward(tape.queue(), shape_of(x, weight), x.raw(), weight.raw(),
-                                   bias.defined() ? bias.raw() : nullptr, y.raw());
-      break;
+    case Path::cuda: linear_cuda::forward(tape.stream(), x, weight, bias, y); break;
   }
   std::vector<Tensor> inputs = {x, weight};
   if (bias.defined()) inputs.push_back(bias);
@@ -249,7 +217,9 @@ CaseRow bench_row(const std::string& label, int64_t n, int64_t in, int64_t out) 
 const bool kCase = register_case({
     .name = "linear",
     .rows = {row("odd sizes", 3, 7, 5, true), row("size one", 1, 1, 1, false),
-             row("no bias", 17, 33, 2, false), bench_row("ResNet-50's head", 32, 2048, 1000)},
+             row("no bias", 17, 33, 2, false), row("rows of whole 16 bytes", 5, 24, 16, true),
+             row("the same, no bias", 9, 8, 40, false),
+             bench_row("ResNet-50's head", 32, 2048, 1000)},
     .f32_tolerance = 3e-6,
 });
 

@@ -22,19 +22,13 @@ struct Vendor {
   Vendor(const Vendor&) = delete;
   Vendor& operator=(const Vendor&) = delete;
 
-  using Key =
-      std::tuple<ConvPass, bool, DType, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
-                 int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t>;
-  static Key key_of(ConvPass pass, const ConvShape& s, bool deterministic) {
-    return {pass, deterministic, s.dtype, s.n,      s.h,        s.w,      s.ci,  s.co,  s.kh,
-            s.kw, s.ho,          s.wo,    s.stride, s.dilation, s.groups, s.top, s.left};
-  }
+  using Key = std::tuple<ConvPass, bool, ConvShape>;
 
   // Networks ask for a few dozen; a program that asks for ever new shapes does not grow for good.
   static constexpr size_t kMostPlans = 1024;
 
   const std::optional<Plan>& plan(ConvPass pass, const ConvShape& shape, bool deterministic) {
-    const Key key = key_of(pass, shape, deterministic);
+    const Key key(pass, deterministic, shape);
     const auto found = plans.find(key);
     if (found != plans.end()) return found->second;
     if (plans.size() >= kMostPlans) plans.clear();
@@ -60,23 +54,26 @@ int64_t workspace_of(ConvVendor vendor, ConvPass pass, const ConvShape& shape, b
 }
 
 void run(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool deterministic,
-         const void* first, const void* second, void* result, void* workspace) {
+         const void* first, const void* second, const void* bias, void* result, void* workspace) {
   Vendor& own = vendor_of(vendor);
   const std::optional<Plan>& plan = own.plan(pass, shape, deterministic);
   if (!plan) throw DeviceError("cuDNN: no plan serves this convolution");
+  using cudnn::kBias;
   using cudnn::kWeights;
   using cudnn::kX;
   using cudnn::kY;
   // first and second as ConvPass names them, then the result.
-  const int64_t ids[3] = {pass == ConvPass::forward ? kX : kY,
+  const int64_t ids[4] = {pass == ConvPass::forward ? kX : kY,
                           pass == ConvPass::weights ? kX : kWeights,
                           pass == ConvPass::forward ? kY
                           : pass == ConvPass::data  ? kX
-                                                    : kWeights};
-  const void* const data[3] = {first, second, result};
+                                                    : kWeights,
+                          kBias};
+  const void* const data[4] = {first, second, result, bias};
+  const int64_t count = pass == ConvPass::forward && shape.bias ? 4 : 3;
   Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
-  pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, 3, ids)
-      .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, 3, data)
+  pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, ids)
+      .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count, data)
       .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
   pack.finalize();
   const std::string name = "cuDNN engine " + std::to_string(plan->facts.engine);

@@ -8,7 +8,8 @@ ConvVendorVersion version() { return {}; }
 ConvVendor make(Queue) { return {}; }
 void free_vendor(ConvVendor) {}
 int64_t workspace_of(ConvVendor, ConvPass, const ConvShape&, bool) { return -1; }
-void run(ConvVendor, ConvPass, const ConvShape&, bool, const void*, const void*, void*, void*) {
+void run(ConvVendor, ConvPass, const ConvShape&, bool, const void*, const void*, const void*, void*,
+         void*) {
   throw DeviceError("built without cuDNN");
 }
 

@@ -48,6 +48,9 @@ TEST_CASE("doctor: names processor, memory, GPU and the libraries with their ver
       CHECK(
           contains(result.out, library.cudnn_loaded + " (built with " + library.cudnn_built + ")"));
     }
+    CHECK(contains(result.out, library.cublaslt.empty()
+                                   ? "linear layers on a GPU take kernels of any shape"
+                                   : "cuBLASLt       " + library.cublaslt));
   } else {
     CHECK(contains(result.out, library.problem));
   }

@@ -123,6 +123,48 @@ TEST_CASE("cuDNN plans: every convolution has one on tensor cores that converts 
   CHECK(asked > 300);
 }
 
+TEST_CASE("cuDNN plans: a bias is added in the convolution's kernel, at no workspace more") {
+  const cudnn::Descriptor device = cudnn::device_description(kH200);
+  const cudnn::Target target{.handle = nullptr, .device = &device};
+  for (const Layer& layer : subtype_net(32, 80)) {
+    for (const DType dtype : {DType::bf16, DType::f16}) {
+      ConvShape shape = layer.shape;
+      shape.dtype = dtype;
+      shape.bias = true;
+      INFO(layer.name, ", ", dtype == DType::bf16 ? "bf16" : "f16");
+      const cudnn::Descriptor graph = cudnn::conv_graph(target, ConvPass::forward, shape);
+      const auto plan = cudnn::find_plan(target, graph, cudnn::rules_for(shape, true));
+      REQUIRE(plan.has_value());
+      CHECK(plan->facts.tensor_cores);
+      CHECK(plan->facts.workspace <= (8 << 20));
+    }
+  }
+}
+
+TEST_CASE("cuDNN plans: where TF32 is asked for, f32 has plans on tensor cores") {
+  const cudnn::Descriptor device = cudnn::device_description(kH200);
+  const cudnn::Target target{.handle = nullptr, .device = &device};
+  int asked = 0, served = 0;
+  for (const Layer& layer : all_layers()) {
+    ConvShape shape = layer.shape;
+    shape.tf32 = true;
+    for (const ConvPass pass : {ConvPass::forward, ConvPass::data, ConvPass::weights}) {
+      if (pass == ConvPass::data && shape.ci == 8) continue;
+      const cudnn::Descriptor graph = cudnn::conv_graph(target, pass, shape);
+      const auto plan = cudnn::find_plan(target, graph, cudnn::rules_for(shape, true));
+      ++asked;
+      if (!plan) {
+        MESSAGE("no plan in TF32: ", layer.name, ", ", name_of(pass));
+        continue;
+      }
+      CHECK(plan->facts.tensor_cores);
+      ++served;
+    }
+  }
+  CHECK(served >= asked * 9 / 10);
+  MESSAGE(served, " of ", asked, " passes have a plan in TF32");
+}
+
 TEST_CASE("cuDNN plans: what converts layouts, or leaves the tensor cores idle, is not taken") {
   const cudnn::Descriptor device = cudnn::device_description(kH200);
   const cudnn::Target target{.handle = nullptr, .device = &device};

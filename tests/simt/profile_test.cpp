@@ -52,6 +52,27 @@ TEST_CASE("GPU profile: each launch of a step belongs to a row, with its cost") 
   int on_gpu = 0;
   for (const TraceEvent& event : p.trace) on_gpu += event.on_gpu ? 1 : 0;
   CHECK(on_gpu == p.launches);
+  CHECK(p.fallbacks.empty());
+  CHECK(profile_table(p).find("products that no vendor's plan serves: 0\n") != std::string::npos);
+  simt::expect_nothing();
+}
+
+TEST_CASE("GPU profile: products that no plan serves are named") {
+  simt::set_device({.order = simt::Order::any, .seed = simt::fresh_seed()});
+  const Profile p = profile_step({.size = 16,
+                                  .batch = 2,
+                                  .dtype = "tf32",
+                                  .preset = "off",
+                                  .device = Device::cuda,
+                                  .steps = 3,
+                                  .warmup = 2,
+                                  .peaks = false});
+  CHECK(p.fallbacks.empty());
+  Profile with = p;
+  with.fallbacks = {{"conv forward, bf16 1x3x4x12 to 9, 1x1 / 1", 2}};
+  const std::string table = profile_table(with);
+  CHECK(table.find("plan serves: 1\n  conv forward, bf16 1x3x4x12 to 9, 1x1 / 1\n") !=
+        std::string::npos);
   simt::expect_nothing();
 }
 

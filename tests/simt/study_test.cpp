@@ -6,6 +6,7 @@
 #include "apps/study/pretrain.hpp"
 #include "data/phantom.hpp"
 #include "engine/core/interrupt.hpp"
+#include "engine/core/log.hpp"
 #include "tests/simt/op_cases.hpp"
 
 using namespace gliograd;
@@ -134,6 +135,29 @@ TEST_CASE(
     return all;
   };
   CHECK(weights(stopped) == weights(whole));
+  expect_nothing();
+}
+
+TEST_CASE("GPU study: TF32 trains too; layers that no plan serves are said once") {
+  use_device();
+  study::CrossvalSettings settings = small_settings("cuda");
+  const std::string whole = scores_of(settings);
+  settings.train.dtype = "tf32";
+  CHECK(scores_of(settings) != whole);
+  settings.train.width = 12;  // no whole 16 bytes of bf16
+  settings.train.dtype = "bf16";
+  settings.train.epochs = 1;
+  std::vector<std::string> said;
+  set_log_sink([&](LogLevel, const std::string& line) { said.push_back(line); });
+  scores_of(settings);
+  set_log_sink({});
+  int notes = 0;
+  for (const std::string& line : said) {
+    if (line.find("slower kernels of any shape") == std::string::npos) continue;
+    ++notes;
+    CHECK(line.find("\n  conv forward, bf16 4x32x32x8 to 12, 3x3 / 1") != std::string::npos);
+  }
+  CHECK(notes == 1);
   expect_nothing();
 }
 

@@ -15,14 +15,15 @@ cudnnDataType_t type_of(DType dtype) {
 }
 
 // cuDNN lists dimensions as N, C, H, W; the strides say that C lies innermost.
-Descriptor tensor(int64_t id, const std::vector<int64_t>& d, DType dtype) {
+Descriptor tensor(int64_t id, const std::vector<int64_t>& d, DType dtype, bool in_memory = true) {
   Descriptor t(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
   t.set(CUDNN_ATTR_TENSOR_DATA_TYPE, type_of(dtype))
       .set(CUDNN_ATTR_TENSOR_DIMENSIONS, d)
       .set(CUDNN_ATTR_TENSOR_STRIDES,
            std::vector<int64_t>{d[1] * d[2] * d[3], 1, d[1] * d[3], d[1]})
       .set(CUDNN_ATTR_TENSOR_UNIQUE_ID, id)
-      .set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, int64_t{16});
+      .set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, int64_t{16})
+      .set(CUDNN_ATTR_TENSOR_IS_VIRTUAL, !in_memory);
   t.finalize();
   return t;
 }
@@ -85,6 +86,22 @@ OperationNames names_of(ConvPass pass) {
           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY};
 }
 
+// y = sum + bias.
+Descriptor added_bias(const Descriptor& sum, const Descriptor& bias, const Descriptor& y) {
+  const cudnnPointwiseMode_t mode = CUDNN_POINTWISE_ADD;
+  Descriptor add(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+  add.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode)
+      .set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
+  add.finalize();
+  Descriptor operation(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, add)
+      .set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, sum)
+      .set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, bias)
+      .set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
+  operation.finalize();
+  return operation;
+}
+
 PlanFacts facts_of(const Descriptor& config) {
   const Descriptor engine =
       config.children(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1).at(0);
@@ -138,16 +155,24 @@ Descriptor device_description(const std::string& json) {
 
 Descriptor conv_graph(const Target& target, ConvPass pass, const ConvShape& s) {
   const OperationNames names = names_of(pass);
+  const bool bias = pass == ConvPass::forward && s.bias;
+  const Descriptor y = tensor(kY, {s.n, s.co, s.ho, s.wo}, s.dtype);
+  const Descriptor product = bias ? tensor(kSum, {s.n, s.co, s.ho, s.wo}, DType::f32, false) : y;
   Descriptor operation(names.type);
   operation.set(names.alpha, 1.0f)
       .set(names.beta, 0.0f)
       .set(names.conv, convolution(s))
       .set(names.w, tensor(kWeights, {s.co, s.ci / s.groups, s.kh, s.kw}, s.dtype))
       .set(names.x, tensor(kX, {s.n, s.ci, s.h, s.w}, s.dtype))
-      .set(names.y, tensor(kY, {s.n, s.co, s.ho, s.wo}, s.dtype));
+      .set(names.y, product);
   operation.finalize();
+  std::vector<Descriptor> operations = {operation};
+  if (bias) operations.push_back(added_bias(product, tensor(kBias, {1, s.co, 1, 1}, s.dtype), y));
+  std::vector<void*> raw;
+  for (const Descriptor& one : operations) raw.push_back(one.raw());
   Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, operation);
+  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+            static_cast<int64_t>(raw.size()), raw.data());
   if (target.handle != nullptr) {
     graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &target.handle);
   }
@@ -158,7 +183,8 @@ Descriptor conv_graph(const Target& target, ConvPass pass, const ConvShape& s) {
 PlanRules rules_for(const ConvShape& s, bool deterministic) {
   const int64_t size = s.dtype == DType::f32 ? 4 : 2;
   const int64_t weights = s.co * s.kh * s.kw * (s.ci / s.groups) * size;
-  return {.tensor_cores = s.dtype == DType::f32 ? TensorCores::forbidden : TensorCores::needed,
+  const bool wide = s.dtype == DType::f32 && !s.tf32;
+  return {.tensor_cores = wide ? TensorCores::forbidden : TensorCores::needed,
           .deterministic = deterministic,
           .most_workspace = (int64_t{8} << 20) + 3 * weights};
 }

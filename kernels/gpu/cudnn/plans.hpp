@@ -10,7 +10,7 @@
 namespace gliograd::kernels::cudnn {
 
 /// Names of the tensors in a convolution's graph: for the data to execute it with.
-enum TensorId : int64_t { kX = 1, kWeights = 2, kY = 3 };
+enum TensorId : int64_t { kX = 1, kWeights = 2, kY = 3, kBias = 4, kSum = 5 };
 
 /// Who the plan is for: a handle of a GPU that is here, or a description of one.
 struct Target {
@@ -21,7 +21,8 @@ struct Target {
 /// A GPU by the 23 numbers that cuDNN asks for, as JSON.
 Descriptor device_description(const std::string& json);
 
-/// The graph of one pass; NHWC, all tensors of shape.dtype and aligned to 16 bytes, f32 sums.
+/// The graph of one pass; NHWC, all tensors of shape.dtype and aligned to 16 bytes, f32 sums. A
+/// bias is added to those sums (kSum, in no memory) in the same kernel.
 Descriptor conv_graph(const Target& target, ConvPass pass, const ConvShape& shape);
 
 struct PlanFacts {
@@ -38,7 +39,7 @@ struct Plan {
 
 enum class TensorCores : uint8_t {
   needed,     // 16-bit types are slow without
-  forbidden,  // f32: they would round its factors to TF32's 10 bits
+  forbidden,  // f32, unless TF32 was asked for: they would round its factors to 10 bits
   either,
 };
 
@@ -47,7 +48,7 @@ struct PlanRules {
   bool deterministic = false;
   int64_t most_workspace = 0;  // bytes; more betrays a layout conversion
 };
-/// 8 MiB and three times the weights; tensor cores for 16-bit types alone.
+/// 8 MiB and three times the weights; tensor cores for 16-bit types and TF32 alone.
 PlanRules rules_for(const ConvShape& shape, bool deterministic);
 
 /// The first plan in the order of the heuristics (A, then B, then fallback) that keeps the rules.

@@ -1,0 +1,53 @@
+// Linear layers on a GPU: products through cuBLASLt where it has an algorithm for them, else by the
+// own kernels of a convolution of one pixel (kernels/conv.hpp). Row-major matrices in f32, bf16 or
+// f16, 16-byte aligned; all sums are f32.
+#pragma once
+#include "kernels/entry.hpp"
+
+namespace gliograd::kernels {
+
+enum class LinearPass : int32_t {
+  forward,  // x [n, in], weight [out, in], bias [out] or null -> y [n, out]
+  data,     // dy [n, out], weight -> dx [n, in]
+  weights,  // dy, x -> dweight [out, in], in f32
+};
+
+struct LinearShape {
+  int64_t n = 0, in = 0, out = 0;
+  DType dtype = DType::f32;  // of all but dweight
+  bool bias = false;         // forward adds one, in the product's epilogue
+  bool tf32 = false;         // f32 factors may be rounded to TF32's 10 bits
+
+  auto operator<=>(const LinearShape&) const =
+      default;  // NOLINT(modernize-use-nullptr): it has none
+
+  /// Of a pass, whichever it is: each matrix is read or written once.
+  Cost cost() const {
+    const double values = static_cast<double>(n * in + n * out + out * in);
+    return {.bytes = values * (dtype == DType::f32 ? 4 : 2),
+            .ops = 2.0 * static_cast<double>(n * in) * static_cast<double>(out)};
+  }
+};
+
+/// What cuBLASLt keeps for one queue: its handle and the algorithms chosen so far. Not for two
+/// threads at once.
+struct LinearVendor {
+  void* handle = nullptr;
+};
+/// Null where the library was built without cuBLASLt.
+inline const Entry<LinearVendor(Queue)> make_linear_vendor{"make_linear_vendor"};
+inline const Entry<void(LinearVendor)> free_linear_vendor{"free_linear_vendor"};
+/// As it writes it, 130100 being 13.1.0; 0 where built without it.
+inline const Entry<int64_t()> linear_vendor_version{"linear_vendor_version"};
+
+/// Bytes of workspace that the pass needs; -1 where no algorithm serves it. The heuristic's first
+/// choice; the answer is kept. Deterministic always: no algorithm that adds in an order of chance
+/// is asked for.
+inline const Entry<int64_t(LinearVendor, LinearPass, const LinearShape&)> plan_linear_vendor{
+    "plan_linear_vendor"};
+/// Runs a pass that plan_linear_vendor served; `first` and `second` as LinearPass names them.
+inline const Entry<void(LinearVendor, LinearPass, const LinearShape&, const void* first,
+                        const void* second, const void* bias, void* result, void* workspace)>
+    run_linear_vendor{"run_linear_vendor"};
+
+}  // namespace gliograd::kernels

@@ -1,0 +1,104 @@
+// Products on the emulated GPU: who computes a convolution or a linear layer, with which rounding,
+// and what is said where no plan serves.
+#include <cmath>
+
+#include "engine/device/fallbacks.hpp"
+#include "engine/device/launch_log.hpp"
+#include "engine/ops/conv.hpp"
+#include "engine/ops/linear.hpp"
+#include "tests/simt/op_cases.hpp"
+
+using namespace gliograd;
+using simt::expect_nothing;
+using simt::fresh_seed;
+
+namespace {
+
+Tensor random_tensor(Stream& stream, const Shape& shape, uint64_t seed, DType dtype) {
+  std::mt19937_64 generator(seed);
+  std::vector<double> v(static_cast<size_t>(shape.size()));
+  for (double& x : v) x = static_cast<double>(generator() >> 40) * 0x1p-23 - 1;
+  return from_values(stream, shape, v, dtype);
+}
+
+std::vector<double> convolved(Stream& stream, uint64_t seed) {
+  Tape tape = Tape::off(stream);
+  const Tensor x = random_tensor(stream, {2, 5, 6, 8}, seed, DType::f32);
+  const Tensor w = random_tensor(stream, {16, 3, 3, 8}, seed + 1, DType::f32);
+  const Tensor b = random_tensor(stream, {16}, seed + 2, DType::f32);
+  std::vector<double> all = to_values(conv(tape, x, w, b, {.pad = Padding::all(1)}));
+  const Tensor rows = x.reshaped({60, 8}), weights = w.reshaped({16, 72});
+  const Tensor wide = random_tensor(stream, {3, 72}, seed + 3, DType::f32);
+  const std::vector<double> more = to_values(linear(tape, wide, weights, b));
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+// ||a - b|| / ||b||
+double distance(const std::vector<double>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += (a[i] - b[i]) * (a[i] - b[i]);
+    norm += b[i] * b[i];
+  }
+  return std::sqrt(difference / norm);
+}
+
+}  // namespace
+
+TEST_CASE("GPU products: TF32 is asked for, or f32 stays whole") {
+  simt::set_device({.order = simt::Order::any, .seed = fresh_seed()});
+  const uint64_t seed = fresh_seed();
+  const auto cpu = Stream::cpu(), whole = Stream::cuda();
+  const auto rounded = Stream::cuda(0, {.tf32 = true});
+  const std::vector<double> wanted = convolved(*cpu, seed);
+  CHECK(distance(convolved(*whole, seed), wanted) < 1e-6);
+  const double error = distance(convolved(*rounded, seed), wanted);
+  CHECK(error > 1e-5);  // factors of 10 bits
+  CHECK(error < 1e-3);
+  CHECK(whole->local<Fallbacks>().counts().empty());
+  expect_nothing();
+}
+
+TEST_CASE("GPU products: a bias is added in the product's own launch") {
+  simt::set_device({.order = simt::Order::any, .seed = fresh_seed()});
+  const auto stream = Stream::cuda();
+  LaunchLog log(*stream);
+  convolved(*stream, 1);
+  std::vector<std::string> names;
+  for (const kernels::RecordedLaunch& launch : log.take()) {
+    if (launch.name.find("copy") == std::string::npos) names.push_back(launch.name);
+  }
+  CHECK(names == std::vector<std::string>{"cuDNN, emulated", "cuBLASLt, emulated"});
+  expect_nothing();
+}
+
+TEST_CASE("GPU products: what no plan serves is counted by shape, but for heads and depthwise") {
+  simt::set_device({.order = simt::Order::any, .seed = fresh_seed()});
+  const auto stream = Stream::cuda();
+  const auto pass = [&](const Shape& x, const Shape& w, int64_t groups) {
+    Tape tape(*stream, DType::bf16);
+    const Tensor in = tape.watch(random_tensor(*stream, x, 1, DType::bf16));
+    const Tensor weights = tape.watch(random_tensor(*stream, w, 2, DType::bf16));
+    const Tensor y = x.rank() == 2 ? linear(tape, in, weights, {})
+                                   : conv(tape, in, weights, {}, {.groups = groups});
+    tape.backward(y, random_tensor(*stream, y.shape, 3, DType::bf16));
+  };
+  pass({1, 3, 3, 8}, {16, 1, 1, 8}, 1);
+  pass({1, 3, 3, 9}, {9, 1, 1, 1}, 9);
+  pass({1, 3, 3, 4}, {16, 1, 1, 4}, 1);
+  pass({3, 96}, {2, 96}, 1);
+  const Fallbacks& met = stream->local<Fallbacks>();
+  CHECK(met.counts().empty());
+  for (int i = 0; i < 2; ++i) pass({1, 3, 4, 12}, {9, 1, 1, 12}, 1);
+  pass({3, 20}, {10, 20}, 1);
+  const std::map<std::string, int64_t> wanted = {{"conv forward, bf16 1x3x4x12 to 9, 1x1 / 1", 2},
+                                                 {"conv data, bf16 1x3x4x12 to 9, 1x1 / 1", 2},
+                                                 {"conv weights, bf16 1x3x4x12 to 9, 1x1 / 1", 2},
+                                                 {"linear forward, bf16 3x20 to 10", 1},
+                                                 {"linear data, bf16 3x20 to 10", 1},
+                                                 {"linear weights, bf16 3x20 to 10", 1}};
+  CHECK(met.counts() == wanted);
+  expect_nothing();
+}
