@@ -88,6 +88,7 @@ part_bench() {
     run $found/bench.jsonl "step $cell" 60 \
       $build/gpu_bench_step --model "$1" --size "$2" --batch "$3" --dtype "$4"
   done
+  run $found/bench.jsonl ladder 120 $build/gpu_bench_ladder
 }
 part_peers() {
   timeout 450 python3 bench/peers/gpu_step.py ${PEERS_OPTIONS:-} >>$found/peers.jsonl || failed=1
