@@ -3,8 +3,9 @@
 # network and no library of files: a C++20 compiler, CMake, Ninja, the CUDA toolkit with cuDNN 9 (pip's
 # will do) and, for `peers`, PyTorch and torchvision in python3.
 #
-#   bench/gpu.sh [--part build|test|sanitize|bench|peers]... [--out FOLDER]
+#   bench/gpu.sh [--part build|test|sanitize|bench|peers]... [--only REGEX] [--out FOLDER]
 #
+# --only runs those of a part's programs whose names match, beside what earlier calls found.
 # Parts can run in several calls; the build is kept in build/gpu, what each part found in
 # build/gpu/parts. The last thing done is the result file, bench/results/gpu-NAME-DATE.json (or in
 # FOLDER), of all parts so far, and a short table. Exit 1 where a part failed; the others are run all
@@ -16,7 +17,7 @@ usage() {
   echo "gpu.sh: $1; see --help" >&2
   exit 2
 }
-parts=() out=bench/results
+parts=() out=bench/results only=
 while [ $# -gt 0 ]; do
   case $1 in
     --part)
@@ -29,7 +30,11 @@ while [ $# -gt 0 ]; do
       [ -n "${2:-}" ] || usage "--out wants a folder"
       out=$2
       shift 2 ;;
-    --help) sed -n '2,13s/^# \?//p' "$0"; exit 0 ;;
+    --only)
+      [ -n "${2:-}" ] || usage "--only wants a regular expression"
+      only=$2
+      shift 2 ;;
+    --help) sed -n '2,14s/^# \?//p' "$0"; exit 0 ;;
     *) usage "unknown option $1" ;;
   esac
 done
@@ -53,6 +58,7 @@ PY
 run() {
   local file=$1 name=$2 limit=$3 log begin status
   shift 3
+  [[ -z $only || $name =~ $only ]] || return 0
   log=$(mktemp) begin=$SECONDS
   timeout "$limit" "$@" >"$log" 2>&1
   status=$?
@@ -80,22 +86,40 @@ part_sanitize() {
   done
 }
 part_bench() {
-  local cell
-  for cell in "subtype 80 32 f32" "subtype 80 32 bf16" "subtype 80 32 f16" "subtype 128 64 bf16" \
-    "subtype 128 64 f16" "subtype-large 128 32 bf16" "subtype-large 128 32 f16" \
-    "resnet18 224 128 bf16" "resnet18 224 128 f16"; do
+  local cell dtype preset model batch
+  for cell in "subtype 80 32 f32" "subtype 80 32 tf32" "subtype 80 32 bf16" "subtype 80 32 f16" \
+    "subtype 128 64 bf16" "subtype 128 64 f16" "subtype-large 128 32 bf16" "subtype-large 128 32 f16" \
+    "resnet18 224 128 bf16" "resnet18 224 128 f16" "resnet18 128 128 bf16" "resnet18 128 128 f16"; do
     set -- $cell
     run $found/bench.jsonl "step $cell" 60 \
       $build/gpu_bench_step --model "$1" --size "$2" --batch "$3" --dtype "$4"
   done
+  for dtype in bf16 f16 f32; do
+    run $found/bench.jsonl "kernels $dtype" 60 $build/gpu_bench_kernels --dtype $dtype
+  done
+  for preset in light full; do
+    run $found/bench.jsonl "augment $preset" 30 $build/gpu_bench_augment --preset $preset
+  done
+  run $found/bench.jsonl "folds" 200 $build/gpu_bench_folds --rounds 3 --at-once 1,2,4,8,10
+  for model in "subtype --size 80" "subtype --size 128" "resnet18 --size 224"; do
+    run $found/bench.jsonl "largest $model" 90 \
+      $build/gpu_bench_step serve <<<"largest --model $model --dtype bf16"
+  done
   run $found/bench.jsonl ladder 120 $build/gpu_bench_ladder
+  for batch in 1 2 4 8 16 64 128 256 512; do
+    run $found/bench.jsonl "curve subtype 80 $batch" 30 \
+      $build/gpu_bench_step --batch $batch --rounds 3 --slices 512 --most-steps 64
+  done
+  for cell in 64 96 160 224; do
+    run $found/bench.jsonl "curve subtype $cell 32" 30 $build/gpu_bench_step --size $cell --rounds 3
+  done
 }
 part_peers() {
   timeout 450 python3 bench/peers/gpu_step.py ${PEERS_OPTIONS:-} >>$found/peers.jsonl || failed=1
 }
 
 for part in "${parts[@]}"; do
-  rm -f $found/"$part".jsonl
+  [ -n "$only" ] || rm -f $found/"$part".jsonl
   "part_$part"
 done
 python3 bench/gpu/result.py $found "$out" || failed=1

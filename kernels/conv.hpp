@@ -18,7 +18,8 @@ struct ConvShape {
   bool bias = false;         // the forward pass adds one: a value a channel of y
   bool tf32 = false;         // f32 factors may be rounded to TF32's 10 bits
 
-  auto operator<=>(const ConvShape&) const = default;  // NOLINT(modernize-use-nullptr): it has none
+  // NOLINTNEXTLINE(modernize-use-nullptr): it has none
+  auto operator<=>(const ConvShape&) const = default;
 
   /// Multiplications and additions of a pass.
   double ops() const {

@@ -18,8 +18,8 @@ struct LinearShape {
   bool bias = false;         // forward adds one, in the product's epilogue
   bool tf32 = false;         // f32 factors may be rounded to TF32's 10 bits
 
-  auto operator<=>(const LinearShape&) const =
-      default;  // NOLINT(modernize-use-nullptr): it has none
+  // NOLINTNEXTLINE(modernize-use-nullptr): it has none
+  auto operator<=>(const LinearShape&) const = default;
 
   /// Of a pass, whichever it is: each matrix is read or written once.
   Cost cost() const {

@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 
+import measurements
+
 FIELDS = ["name", "driver_version", "clocks.sm", "clocks.mem", "power.draw", "temperature.gpu",
           "clocks_throttle_reasons.active"]
 
@@ -57,6 +59,14 @@ def main():
                       f"({r['interval'][0]:.2f} to {r['interval'][1]:.2f})")
             elif "status" in row:
                 print(f"{part:<8} {row['name']:<36} {row['status']}")
+    for row in result["parts"].get("bench", []):
+        for name, times in measurements.of_bench(row).items():
+            print(f"ms       {name:<56} {times[1]:9.4f} ({times[0]:.4f} to {times[2]:.4f})")
+        for record in measurements.records(row.get("output", "")):
+            for kernel in record.get("kernels", []):
+                if kernel.get("of_copy") is not None:
+                    print(f"copy     {kernel['kernel']:<36} {100 * kernel['of_copy']:5.0f} % of a copy's "
+                          f"bandwidth, {kernel['row']}")
     print(path)
     return 0
 

@@ -1,8 +1,6 @@
 // Whole training steps on a GPU: draw, gather, augment, forward, loss, backward, AdamW, from a set
 // that lies there. A plain program.
 //   build/gpu/gpu_bench_step --model subtype --size 80 --batch 32 --dtype bf16 --mode graph
-#include <iostream>
-
 #include "bench/gpu/program.hpp"
 #include "bench/gpu/step_engine.hpp"
 
@@ -28,39 +26,14 @@ constexpr const char* kHelp =
     "Example: gpu_bench_step --model resnet18 --size 224 --batch 128\n";
 
 int measure(std::vector<std::string> words) {
+  const std::string rounds = bench::taken(words, "--rounds", "5");
+  const std::string steps = bench::taken(words, "--steps", "20");
+  const int64_t count = bench::Words({"--rounds", rounds}).integer("--rounds", 5, 1, 1000);
+  std::vector<std::string> requests{bench::joined("setup", words)};
+  requests.insert(requests.end(), static_cast<size_t>(count), "round " + steps);
+  requests.push_back("launches");
   bench::StepEngine engine;
-  std::vector<std::string> own;
-  for (size_t i = 0; i + 1 < words.size();) {
-    if (words[i] != "--rounds" && words[i] != "--steps") {
-      i += 2;
-      continue;
-    }
-    own.insert(own.end(), words.begin() + i, words.begin() + i + 2);
-    words.erase(words.begin() + i, words.begin() + i + 2);
-  }
-  bench::Words mine(own);
-  const int64_t rounds = mine.integer("--rounds", 5, 1, 1000);
-  const int64_t steps = mine.integer("--steps", 20, 1, 100'000);
-  std::string setup = "setup";
-  for (const std::string& word : words) setup += " " + word;
-  bool failed = false;
-  const auto ask = [&](const std::string& request) {
-    const std::string answer = engine.answer(request);
-    failed = failed || answer.rfind("{\"error\"", 0) == 0;
-    std::cout << answer << std::endl;
-  };
-  ask(setup);
-  for (int64_t r = 0; r < rounds && !failed; ++r) ask("round " + std::to_string(steps));
-  if (!failed) ask("launches");
-  return failed ? 1 : 0;
-}
-
-int serve() {
-  bench::StepEngine engine;
-  for (std::string line; std::getline(std::cin, line);) {
-    std::cout << engine.answer(line) << std::endl;
-  }
-  return 0;
+  return bench::ask_all(engine, requests);
 }
 
 }  // namespace
@@ -68,6 +41,8 @@ int serve() {
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   return bench::run_gpu_program("gpu_bench_step", kHelp, words, [&] {
-    return words.size() == 1 && words[0] == "serve" ? serve() : measure(words);
+    if (words.size() != 1 || words[0] != "serve") return measure(words);
+    bench::StepEngine engine;
+    return bench::serve(engine);
   });
 }

@@ -1,39 +1,23 @@
-// The step bench as an engine that takes turns with others (bench/gpu/turns.py): a request a line,
-// an answer a line. A program around it stands in step_bench.cpp.
+// Whole training steps. A program around it stands in step_bench.cpp.
 //
 //   setup --model subtype --size 80 --batch 32 ...   makes the network, warms up
 //   round N                                          times N steps
 //   launches                                         of one eager step, by kernel
 //   largest --model subtype --size 80 ...            the largest batch whose step fits
-//
-// An answer is a JSON object; where something went wrong it has a key "error", and the engine goes
-// on.
 #pragma once
-#include <iterator>
-#include <sstream>
-
+#include "bench/gpu/engine.hpp"
+#include "bench/gpu/meter.hpp"
 #include "bench/gpu/training.hpp"
 
 namespace gliograd::bench {
 
-class StepEngine {
+class StepEngine final : public Engine {
  public:
-  std::string answer(const std::string& request) {
-    std::istringstream in(request);
-    const std::vector<std::string> words{std::istream_iterator<std::string>(in), {}};
-    try {
-      if (words.empty()) throw Error("an empty request");
-      const std::vector<std::string> rest(words.begin() + 1, words.end());
-      if (words[0] == "setup") return setup(rest);
-      if (words[0] == "round") return round(rest);
-      if (words[0] == "launches") return launches();
-      if (words[0] == "largest") return largest(rest);
-      throw Error("unknown request \"" + words[0] +
-                  "\"; known are setup, round, launches, largest");
-    } catch (const std::exception& error) {
-      return Record().add("error", std::string(error.what())).text();
-    }
-  }
+  StepEngine()
+      : Engine({{"setup", [this](const auto& words) { return setup(words); }},
+                {"round", [this](const auto& words) { return round(words); }},
+                {"launches", [this](const auto&) { return launches(); }},
+                {"largest", [this](const auto& words) { return largest(words); }}}) {}
 
  private:
   static constexpr int kWarmup = 5;  // graphs are captured at the third
@@ -72,12 +56,14 @@ class StepEngine {
     const StepState before = training_->stream().read_state();
     const double norm = training_->weight_norm();
     Stopwatch watch(training_->stream());
+    const Reading first = meter_.read();
     const auto start = std::chrono::steady_clock::now();
     const double ms = watch.ms([&] {
       for (int64_t i = 0; i < steps; ++i) training_->step();
     });
     const std::chrono::duration<double, std::milli> wall = std::chrono::steady_clock::now() - start;
     const StepState after = training_->stream().read_state();
+    const Reading last = meter_.read();
     const auto n = static_cast<double>(steps);
     const double batch = static_cast<double>(training_->options().batch);
     const double loss = after.loss_sum / (n * batch);
@@ -95,6 +81,9 @@ class StepEngine {
         .add("images_per_second", 1e3 * n * batch / wall.count())
         .add("loss", loss)
         .add("updates", updates)
+        .add("joules_per_image", (last.energy_j - first.energy_j) / (n * batch))
+        .add("gpu_before", first.record())
+        .add("gpu", last.record())
         .text();
   }
 
@@ -107,7 +96,8 @@ class StepEngine {
     };
     std::map<std::string, Sum> kernels;
     Sum all;
-    for (const kernels::RecordedLaunch& launch : training_->launches()) {
+    const std::vector<kernels::RecordedLaunch> step = training_->launches();
+    for (const kernels::RecordedLaunch& launch : step) {
       for (Sum* sum : {&all, &kernels[launch.name]}) {
         ++sum->count;
         sum->ms += launch.ms;
@@ -122,7 +112,14 @@ class StepEngine {
                          .add("ms", sum.ms)
                          .add("bytes", sum.bytes));
     }
-    return Record().add("launches", all.count).add("kernel_ms", all.ms).add("kernels", rows).text();
+    // Launch by launch: what lies between the kernels is the host's, and the events' around each.
+    const double span = step.back().begin_ms + step.back().ms - step.front().begin_ms;
+    return Record()
+        .add("launches", all.count)
+        .add("kernel_ms", all.ms)
+        .add("idle_ms", span - all.ms)
+        .add("kernels", rows)
+        .text();
   }
 
   bool fits(TrainingOptions options, int64_t batch, std::string& why) {
@@ -156,6 +153,7 @@ class StepEngine {
     return Record().add("largest_batch", good).add("refused", why).text();
   }
 
+  Meter meter_;
   std::unique_ptr<NoiseSource> source_;
   std::unique_ptr<Training> training_;
 };

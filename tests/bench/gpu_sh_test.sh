@@ -21,6 +21,7 @@ refuses 'no part "everything"' --part everything
 refuses 'no part ""' --part
 refuses "unknown option --fast" --fast
 refuses "--out wants a folder" --part bench --out
+refuses "--only wants a regular expression" --only
 bash "$root/bench/gpu.sh" --help | grep -q -- "--part build|test|sanitize|bench|peers" || {
   echo "gpu.sh --help does not name its parts"
   failed=1
@@ -51,4 +52,36 @@ assert result["device"]["name"] == "NVIDIA Test 9" and result["device"]["power.d
 assert result["commit"] == "abc" and len(result["parts"]["test"]) == 1, result
 assert list(result["parts"]) == ["test", "peers"], result
 PY
+
+# bench/compare: what is slower beyond noise fails, what is not does not.
+compare() {
+  local wanted=$1 text=$2 said status
+  shift 2
+  said=$("$root/bench/compare" "$@" 2>&1)
+  status=$?
+  if [ $status -ne "$wanted" ] || [[ $said != *"$text"* ]]; then
+    echo "compare $*: wanted exit $wanted and \"$text\"; got $status and: $said"
+    failed=1
+  fi
+}
+python3 - "$work" <<'PY'
+import json, sys
+def write(name, device, rounds, kernel, torch):
+    lines = "\n".join(json.dumps({"ms": ms}) for ms in rounds)
+    kernels = json.dumps({"kernels": [{"kernel": "convert", "ms": kernel, "of_copy": 0.9, "row": "x"}]})
+    json.dump({"device": {"name": device}, "parts": {
+        "bench": [{"name": "step", "output": "noise\n" + lines}, {"name": "kernels", "output": kernels}],
+        "peers": [{"cell": "a:1", "ms": {"ours bf16": [1, 1, 1], "torch eager": torch}}]}},
+        open(f"{sys.argv[1]}/{name}.json", "w"))
+write("a", "GPU", [1.0, 1.1, 1.2, 1.1, 1.0], [1, 1, 1], [4, 4, 4])
+write("same", "GPU", [1.1, 1.2, 1.15, 1.1, 1.2], [1, 1.01, 1.02], [9, 9, 9])
+write("slow", "GPU", [1.3, 1.4, 1.4, 1.5, 1.3], [1, 1, 1], [4, 4, 4])
+write("other", "GPU 2", [1, 1], [1, 1, 1], [4, 4, 4])
+PY
+compare 0 "4 compared, 0 slower beyond noise, 0 gone" "$work/a.json" "$work/same.json"
+compare 1 "step  slower" "$work/a.json" "$work/slow.json"
+compare 2 "GPU and GPU 2; --any-device" "$work/a.json" "$work/other.json"
+compare 0 "4 compared" "$work/a.json" "$work/other.json" --any-device
+compare 2 "not a result file" "$work/a.json" "$root/README.md"
+compare 2 "No such file" "$work/a.json" "$work/none.json"
 exit $failed

@@ -1,0 +1,77 @@
+// What a GPU says of itself while it works, by NVML, which comes with the driver: opened at run
+// time, and silent where it is not there.
+#pragma once
+#include <dlfcn.h>
+
+#include <cmath>
+
+#include "bench/gpu/record.hpp"
+
+namespace gliograd::bench {
+
+/// NaN where NVML does not say.
+struct Reading {
+  double energy_j = NAN;  // since the driver was loaded
+  double power_w = NAN, temperature_c = NAN, sm_mhz = NAN, memory_mhz = NAN;
+  double throttle = NAN;  // reasons, NVML's bits; 0: none
+
+  Record record() const {
+    return Record()
+        .add("power_w", power_w)
+        .add("temperature_c", temperature_c)
+        .add("sm_mhz", sm_mhz)
+        .add("memory_mhz", memory_mhz)
+        .add("throttle", throttle);
+  }
+};
+
+/// Of the first GPU.
+class Meter {
+ public:
+  Meter() : library_(dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL)) {
+    const auto init = function<int()>("nvmlInit_v2");
+    const auto handle = function<int(unsigned, void**)>("nvmlDeviceGetHandleByIndex_v2");
+    if (init == nullptr || handle == nullptr || init() != 0 || handle(0, &device_) != 0) {
+      device_ = nullptr;
+    }
+  }
+  ~Meter() {
+    if (const auto shutdown = function<int()>("nvmlShutdown")) shutdown();
+    if (library_ != nullptr) dlclose(library_);
+  }
+  Meter(const Meter&) = delete;
+  Meter& operator=(const Meter&) = delete;
+
+  Reading read() const {
+    Reading r;
+    if (device_ == nullptr) return r;
+    r.energy_j = number<unsigned long long>("nvmlDeviceGetTotalEnergyConsumption") * 1e-3;
+    r.power_w = number<unsigned>("nvmlDeviceGetPowerUsage") * 1e-3;
+    r.temperature_c = kind(function<int(void*, int, unsigned*)>("nvmlDeviceGetTemperature"), 0);
+    r.sm_mhz = kind(function<int(void*, int, unsigned*)>("nvmlDeviceGetClockInfo"), 1);
+    r.memory_mhz = kind(function<int(void*, int, unsigned*)>("nvmlDeviceGetClockInfo"), 2);
+    r.throttle = number<unsigned long long>("nvmlDeviceGetCurrentClocksThrottleReasons");
+    return r;
+  }
+
+ private:
+  template <class Signature>
+  Signature* function(const char* name) const {
+    return library_ == nullptr ? nullptr : reinterpret_cast<Signature*>(dlsym(library_, name));
+  }
+  template <class T>
+  double number(const char* name) const {
+    T value{};
+    const auto get = function<int(void*, T*)>(name);
+    return get != nullptr && get(device_, &value) == 0 ? static_cast<double>(value) : NAN;
+  }
+  double kind(int (*get)(void*, int, unsigned*), int which) const {
+    unsigned value = 0;
+    return get != nullptr && get(device_, which, &value) == 0 ? value : NAN;
+  }
+
+  void* library_;
+  void* device_ = nullptr;
+};
+
+}  // namespace gliograd::bench
