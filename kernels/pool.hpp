@@ -4,8 +4,9 @@
 // Passes over memory: forward reads x once and writes y (and the taps); backward reads dy (and the
 // taps) and writes dx, each pixel by one thread, which adds up over the windows that hold it in
 // their order: nothing is cleared first, nothing is added atomically, and the bits are those of the
-// CPU's order. What overlapping windows, or the pixels of one window, read again comes from the
-// caches.
+// CPU's order. In max pooling by the usual windows (2x2 and 3x3, stride 2) a thread writes all the
+// pixels between the corners of neighboring windows. What overlapping windows, or the pixels of one
+// window, read again comes from the caches.
 #pragma once
 #include "kernels/entry.hpp"
 #include "kernels/portable.hpp"

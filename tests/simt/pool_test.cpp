@@ -80,7 +80,10 @@ TEST_CASE("GPU max_pool: the taps of ties, infinities and NaN are the CPU's") {
       v = kValues[random >> 61];
     }
     for (const PoolOptions& options :
-         {PoolOptions{}, PoolOptions{.kernel = 3, .stride = 1, .pad = Padding::all(2)},
+         {PoolOptions{}, PoolOptions{.pad = Padding::all(1)},
+          PoolOptions{.kernel = 3, .stride = 2, .pad = Padding::all(1)},
+          PoolOptions{.kernel = 3, .stride = 2, .pad = {2, 0, 0, 1}},
+          PoolOptions{.kernel = 3, .stride = 1, .pad = Padding::all(2)},
           PoolOptions{.kernel = 4, .stride = 2, .pad = Padding::all(1)}}) {
       for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
         const Result gpu = max_pool_of(*stream, shape, x, dtype, options);
