@@ -9,7 +9,8 @@
 # Parts can run in several calls; the build is kept in build/gpu, what each part found in
 # build/gpu/parts. The last thing done is the result file, bench/results/gpu-NAME-DATE.json (or in
 # FOLDER), of all parts so far, and a short table. Exit 1 where a part failed; the others are run all
-# the same. PEERS_OPTIONS goes to bench/peers/gpu_step.py: PEERS_OPTIONS="--cells subtype:80:32".
+# the same. PEERS_OPTIONS goes to bench/peers/gpu_step.py: PEERS_OPTIONS="--cells subtype:80:32". The
+# peers are step and augment; alone (--only step) one is given the part's whole time.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -34,7 +35,7 @@ while [ $# -gt 0 ]; do
       [ -n "${2:-}" ] || usage "--only wants a regular expression"
       only=$2
       shift 2 ;;
-    --help) sed -n '2,14s/^# \?//p' "$0"; exit 0 ;;
+    --help) sed -n '2,15s/^# \?//p' "$0"; exit 0 ;;
     *) usage "unknown option $1" ;;
   esac
 done
@@ -114,8 +115,20 @@ part_bench() {
     run $found/bench.jsonl "curve subtype $cell 32" 30 $build/gpu_bench_step --size $cell --rounds 3
   done
 }
+# peers NAME LIMIT_SECONDS COMMAND...: its rows are kept as they come. Alone it may take 450 seconds.
+peers() {
+  local name=$1 limit=$2 status
+  shift 2
+  [[ -z $only || $name =~ $only ]] || return 0
+  [ -z "$only" ] || limit=450
+  timeout "$limit" python3 "$@" >>$found/peers.jsonl
+  status=$?
+  [ $status -ne 124 ] || echo "peers $name: ran out of time; --only $name gives it more"
+  [ $status -eq 0 ] || [ $status -eq 77 ] || failed=1
+}
 part_peers() {
-  timeout 450 python3 bench/peers/gpu_step.py ${PEERS_OPTIONS:-} >>$found/peers.jsonl || failed=1
+  peers step 250 bench/peers/gpu_step.py ${PEERS_OPTIONS:-}
+  peers augment 80 bench/peers/gpu_augment.py
 }
 
 for part in "${parts[@]}"; do

@@ -2,194 +2,147 @@
 
     bench/gpu.sh --part peers
     python3 bench/peers/gpu_step.py --ours build/gpu/gpu_bench_step --cells subtype:80:32,resnet18:224:128
+    python3 bench/peers/gpu_step.py --cells curves --modes eager,graph-compiled
 
-PyTorch's step is forward, softmax cross-entropy, backward and fused AdamW on one batch that lies on
-the GPU, channels-last, under bf16 autocast, cuDNN choosing by timing, TF32 allowed: eager, with
-torch.compile in its modes, and as one CUDA graph of the whole eager step. Ours draws each batch from
-a set on the GPU, gathers, augments (--preset) and casts it before the same step, which PyTorch's
-does not: its augmentation is left out of these cells, so our lead is larger than a ratio here says.
-A round times --steps steps of each engine between two events of the device; engines take turns.
-A cell's ratio is the median time of PyTorch's fastest mode over that of our faster type; its
-interval lies between the ratios of their rounds' opposite quartiles. One JSON object a cell goes to standard output.
+PyTorch's step is forward, softmax cross-entropy, backward and fused AdamW, channels-last, under bf16
+autocast, cuDNN choosing by timing, TF32 allowed: eager, with torch.compile in its modes, and as one
+CUDA graph, of the eager step or of the compiled one. torch_step.py says how.
+With --preset light or full both draw each batch from a set of bytes on the GPU, gather, augment,
+standardize and cast it inside the step; PyTorch by the pipeline of --pipelines that makes the cell's
+batches fastest (all are timed first; augmentation.py says what they are). With off ours still draws
+and gathers, PyTorch repeats one batch that lies there in bf16.
+Each engine is a process of its own; they take turns. A round times --steps steps between two events
+of the device, and checks that the loss is sound and that every weight changed.
+A cell's ratio is the median time of PyTorch's fastest mode over that of our faster type; its interval
+lies between the ratios of their rounds' opposite quartiles. One JSON object a cell goes to standard
+output, a line for people to standard error.
 """
 import argparse
 import json
-import statistics
-import subprocess
 import sys
 
-import subtype_net
+import turns
+from torch_device import MODES, missing
 
-COMPILED = ["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
+TABLE = ("subtype:80:32,subtype:80:64,subtype:128:32,subtype:128:64,resnet18:128:128,"
+         "resnet18:224:128")
+CURVES = ",".join([f"subtype:80:{2 ** i}" for i in range(10)]
+                  + [f"subtype:{size}:32" for size in (64, 96, 128, 160, 192, 224)])
 
 
-def options():
+def options(argv):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ours", default="build/gpu/gpu_bench_step")
-    parser.add_argument("--cells", default="subtype:80:32,subtype:80:64,subtype:128:32,subtype:128:64,"
-                        "resnet18:128:128,resnet18:224:128", help="MODEL:SIZE:BATCH,...")
-    parser.add_argument("--modes", default="eager,graph,default,reduce-overhead",
-                        help="also max-autotune and max-autotune-no-cudagraphs, which take over a minute a cell")
-    parser.add_argument("--preset", default="light", help="our augmentation: off, light, full")
+    parser.add_argument("--ours", default="build/gpu/gpu_bench_step",
+                        help="the program that serves our step; none: PyTorch alone")
+    parser.add_argument("--cells", default="table",
+                        help="table, curves (batch 1 to 512, size 64 to 224), or MODEL:SIZE:BATCH,...")
+    parser.add_argument("--modes", default="eager,default,reduce-overhead,graph,graph-compiled",
+                        help="also max-autotune and max-autotune-no-cudagraphs, which take over a "
+                        "minute a cell; known: " + ", ".join(MODES))
+    parser.add_argument("--presets", default="light,off", help="augmentation: off, light, full")
+    parser.add_argument("--pipelines", default="gather,affine,torchvision")
     parser.add_argument("--ours-dtypes", default="bf16,f16")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
-    return parser.parse_args()
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda",
+                        help="of PyTorch; cpu: to try this program")
+    return parser.parse_args(argv)
 
 
-class Ours:
-    """gpu_bench_step serve: a request a line, an answer a line."""
-
-    def __init__(self, program, model, size, batch, dtype, preset):
-        self.process = subprocess.Popen([program, "serve"], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-        self.facts = self.ask(f"setup --model {model} --size {size} --batch {batch} --dtype {dtype}"
-                              f" --preset {preset} --mode graph")
-
-    def ask(self, request):
-        self.process.stdin.write(request + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        answer = json.loads(line) if line else {"error": "the program ended"}
-        if "error" in answer:
-            raise RuntimeError(answer["error"])
-        return answer
-
-    def round(self, steps):
-        return self.ask(f"round {steps}")["ms"]
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+def cells_of(text):
+    return {"table": TABLE, "curves": CURVES}.get(text, text).split(",")
 
 
-class Torch:
-    def __init__(self, torch, mode, model, size, batch):
-        torch.manual_seed(1)
-        self.torch = torch
-        channels, classes = (3, 1000) if model == "resnet18" else (4, 2)
-        if model == "resnet18":
-            import torchvision
-            net = torchvision.models.resnet18(num_classes=classes)
-        else:
-            net = subtype_net.make(torch, model, channels, classes)
-        self.net = net.cuda().to(memory_format=torch.channels_last).train()
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-3, fused=True,
-                                           capturable=mode == "graph")
-        self.images = torch.randn(batch, channels, size, size, device="cuda").contiguous(
-            memory_format=torch.channels_last)
-        self.labels = torch.randint(0, 2, (batch,), device="cuda")
-        torch.cuda.reset_peak_memory_stats()
-        self.forward = torch.compile(self.net, mode=mode) if mode in COMPILED else self.net
-        self.loss = None
-        self.run = self.step
-        if mode == "graph":
-            self.capture()
-        for _ in range(8):
-            self.run()
-        torch.cuda.synchronize()
-        self.peak_bytes = torch.cuda.max_memory_allocated()
-
-    def step(self):
-        torch = self.torch
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cuda", dtype=torch.bfloat16):
-            loss = torch.nn.functional.cross_entropy(self.forward(self.images), self.labels)
-        loss.backward()
-        self.optimizer.step()
-        self.loss = loss.detach()
-
-    def capture(self):
-        torch = self.torch
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(5):
-                self.step()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.cuda.graph(graph):
-            self.step()
-        self.run = graph.replay
-        self.keep = graph
-
-    def round(self, steps):
-        torch = self.torch
-        before = next(self.net.parameters()).detach().clone()
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        for _ in range(steps):
-            self.run()
-        end.record()
-        torch.cuda.synchronize()
-        if not torch.isfinite(self.loss):
-            raise RuntimeError("PyTorch's loss is not finite")
-        if torch.equal(before, next(self.net.parameters()).detach()):
-            raise RuntimeError("PyTorch's weights did not change")
-        return begin.elapsed_time(end) / steps
-
-
-def quartiles(values):
-    if len(values) == 1:
-        return [values[0]] * 3
-    return statistics.quantiles(values, n=4, method="inclusive")
-
-
-def measure(torch, args, cell):
+def fastest_pipeline(engine, args, cell, preset, result, errors):
+    """Times each pipeline alone; the fastest one's name."""
     model, size, batch = cell.split(":")
-    engines, result, errors = {}, {"cell": cell, "preset": args.preset}, {}
-    for dtype in args.ours_dtypes.split(","):
+    times = {}
+    for pipeline in args.pipelines.split(","):
         try:
-            engines["ours " + dtype] = Ours(args.ours, model, size, batch, dtype, args.preset)
-        except RuntimeError as error:
-            errors["ours " + dtype] = str(error)[:300]
-    for mode in args.modes.split(","):
-        try:
-            torch._dynamo.reset()
-            engines["torch " + mode] = Torch(torch, mode, model, int(size), int(batch))
-        except Exception as error:  # one mode that fails is a line of the result
-            errors["torch " + mode] = str(error)[:300]
-    times = {name: [] for name in engines}
-    for _ in range(args.rounds):
-        for name, engine in list(engines.items()):
+            engine.ask(turns.request("setup", size=size, batch=batch, preset=preset,
+                                     pipeline=pipeline, mask="no" if model == "resnet18" else "yes"))
+            rounds = [engine.ask(f"round {args.steps}")["ms"] for _ in range(3)]
+            times[pipeline] = turns.quartiles(rounds)
+        except turns.EngineError as error:
+            errors["pipeline " + pipeline] = str(error)[:300]
+    result["pipelines_ms"] = times
+    if not times:
+        raise turns.EngineError("no pipeline could be timed")
+    return turns.fastest(list(times), times)
+
+
+def start(args):
+    """The engines of all cells: each PyTorch mode, each of our types, the pipelines."""
+    engines = {"torch " + mode: turns.python_engine("torch_step.py", args.device)
+               for mode in args.modes.split(",")}
+    if args.ours != "none":
+        for dtype in args.ours_dtypes.split(","):
             try:
-                times[name].append(engine.round(args.steps))
-            except Exception as error:
-                errors[name] = str(error)[:300]
-                del engines[name], times[name]
-    result["ms"] = {name: quartiles(rounds) for name, rounds in times.items()}
-    result["peak_bytes"] = {name: e.facts["peak_bytes"] if isinstance(e, Ours) else e.peak_bytes
-                            for name, e in engines.items()}
-    for engine in engines.values():
-        if isinstance(engine, Ours):
-            engine.close()
+                engines["ours " + dtype] = turns.Engine([args.ours, "serve"])
+            except turns.EngineError as error:
+                print(f"gpu_step: {error}", file=sys.stderr)
+    return engines, turns.python_engine("torch_augment.py", args.device)
+
+
+def measure(args, engines, pipelines, cell, preset):
+    model, size, batch = cell.split(":")
+    result, errors, ready = {"bench": "step", "cell": f"{cell}:{preset}"}, {}, {}
+    options = {"model": model, "size": size, "batch": batch, "preset": preset}
+    extra = {}
+    if preset != "off":
+        try:
+            extra["pipeline"] = result["pipeline"] = fastest_pipeline(pipelines, args, cell, preset,
+                                                                      result, errors)
+        except turns.EngineError as error:
+            errors["pipelines"] = str(error)[:300]
+    for name, engine in engines.items():
+        kind, what = name.split(" ", 1)
+        try:
+            if kind == "ours":
+                engine.setup(**options, dtype=what, mode="graph")
+            else:
+                engine.setup(**options, mode=what, **extra)
+            ready[name] = engine
+        except turns.EngineError as error:  # one mode that fails is a line of the result
+            errors[name] = str(error)[:300]
+    values = turns.take_turns(ready, args.rounds, f"round {args.steps}", errors)
+    result["settings"] = next((e.facts["settings"] for e in ready.values()
+                               if "settings" in e.facts), "")
+    result["peak_bytes"] = {n: ready[n].facts.get("peak_bytes", 0) for n in values}
+    result["held_bytes"] = {n: ready[n].facts.get("held_bytes", 0) for n in values}
+    turns.compared(result, values, {"over_eager": "torch eager"})
     result["errors"] = errors
-    ours = [n for n in times if n.startswith("ours")]
-    theirs = [n for n in times if n.startswith("torch")]
-    if ours and theirs:
-        fastest = min(ours, key=lambda n: result["ms"][n][1])
-        best = min(theirs, key=lambda n: result["ms"][n][1])
-        result["ours"], result["best"] = fastest, best
-        for name, peer in (("over_best", best), ("over_eager", "torch eager")):
-            if peer in times:
-                a, b = result["ms"][peer], result["ms"][fastest]
-                result[name] = {"ratio": a[1] / b[1], "interval": [a[0] / b[2], a[2] / b[0]]}
     return result
 
 
-def main():
-    args = options()
-    import torch
-    if not torch.cuda.is_available():
-        print("SKIPPED: gpu_step: no GPU", file=sys.stderr)
+def line(result):
+    if "over_best" not in result:
+        return f"{result['cell']}: nothing to compare; {result['errors']}"
+    text = f"{turns.ratio_text(result['over_best'])} of {result['best']}"
+    if "over_eager" in result:
+        text += f", {turns.ratio_text(result['over_eager'])} of eager"
+    return f"{result['cell']}: {text}"
+
+
+def main(argv=None):
+    args = options(argv)
+    if missing(args.device):
+        print(f"SKIPPED: gpu_step: {missing(args.device)}", file=sys.stderr)
         return 77
-    torch.backends.cudnn.benchmark = True
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    for cell in args.cells.split(","):
-        print(json.dumps(measure(torch, args, cell)), flush=True)
-    return 0
+    engines, pipelines = start(args)
+    timed = 0
+    try:
+        for cell in cells_of(args.cells):
+            for preset in args.presets.split(","):
+                result = measure(args, engines, pipelines, cell, preset)
+                timed += len(result["ms"]) > 0
+                print(json.dumps(result), flush=True)
+                print(line(result), file=sys.stderr)
+    finally:
+        for engine in [*engines.values(), pipelines]:
+            engine.close()
+    return 0 if timed else 1  # timing nothing is no result
 
 
 if __name__ == "__main__":

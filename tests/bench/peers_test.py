@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""PyTorch's side of the GPU benches (bench/peers/) on a CPU, at tiny sizes: what they time is what they
+say, and what they check is found. Skipped, with the reason, where PyTorch is not installed."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PEERS = os.path.join(ROOT, "bench", "peers")
+OWN = os.path.join(ROOT, ".deps", "torch", "bin", "python")  # where ./run bench peers has it
+sys.dont_write_bytecode = True
+try:
+    import torch
+except ImportError:
+    if os.path.exists(OWN) and os.path.realpath(sys.prefix) != os.path.realpath(
+            os.path.join(ROOT, ".deps", "torch")):
+        os.execv(OWN, [OWN] + sys.argv)
+    print("SKIPPED: bench_peers: PyTorch is not installed")
+    sys.exit(77)
+sys.path.insert(0, PEERS)
+import augmentation  # noqa: E402
+import torch_step  # noqa: E402
+from torch_device import TorchDevice  # noqa: E402
+
+torch.set_num_threads(2)
+
+OURS = """
+import sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, {peers!r})
+import turns
+turns.serve({{"setup": lambda options: {{"peak_bytes": 1}}, "round": lambda options: {{"ms": 1e-3}},
+             "largest": lambda options: {{"largest_batch": 40, "refused": "fake"}}}})
+"""
+
+
+def run(program, *options):
+    """(rows, what it said) of a program of bench/peers with a stand-in for ours."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours = os.path.join(folder, "ours")
+        with open(ours, "w") as file:
+            file.write(f"#!{sys.executable}\n" + OURS.format(peers=PEERS))
+        os.chmod(ours, 0o700)
+        done = subprocess.run([sys.executable, os.path.join(PEERS, program), "--device", "cpu",
+                               "--ours", ours, *options], capture_output=True, text=True,
+                              env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "2"})
+    if done.returncode != 0:
+        raise AssertionError(f"{program}: exit {done.returncode}: {done.stderr[-2000:]}")
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+class Pipelines(unittest.TestCase):
+    """Batches of 3 images of 16 x 16 from stored windows of 64 x 64."""
+
+    def setUp(self):
+        torch.manual_seed(int.from_bytes(os.urandom(4), "little"))
+        self.data = augmentation.NoiseSet(torch, "cpu", 7, 16)
+
+    def make(self, pipeline, preset="off", mask=True, policy=None):
+        one = augmentation.make(torch, pipeline, self.data, 16, mask, preset, torch.float64)
+        if policy is not None:  # of the preset only the parts named
+            one.policy = {name: 0.0 for name in one.policy}
+            one.policy.update(policy)
+        return one
+
+    def cut(self, rows, mask=True):
+        window = slice(24, 40)
+        values = self.data.images[rows][:, window, window].double() / 64 - 2
+        masks = self.data.masks[rows][:, window, window, None].double()
+        return torch.cat([values, masks] if mask else [values], dim=3).permute(0, 3, 1, 2)
+
+    def images(self, one, n=3, u=None):
+        u = torch.rand(n, one.columns) if u is None else u
+        rows = one.rows(u)
+        return one.images(u, rows), rows
+
+    def high(self, n, one):
+        """Draws that let all happen, at their greatest strength."""
+        return torch.full((n, one.columns), 1 - 2.0 ** -20)
+
+    def test_the_policy_is_read_from_our_source(self):
+        light, full = augmentation.policy("light"), augmentation.policy("full")
+        self.assertEqual(light["rotation_degrees"], 20)
+        self.assertEqual(light["contrast_percent"], 15)
+        self.assertEqual(len(light), 11)
+        self.assertEqual(full["drop_probability"], 0.05)
+        self.assertEqual(len(full), 34)
+        with self.assertRaisesRegex(ValueError, "no preset heavy"):
+            augmentation.policy("heavy")
+
+    def test_off_is_the_standardized_center_cut(self):
+        for pipeline in ["gather", "affine", "torchvision", "torchvision-each"]:
+            if pipeline.startswith("torchvision"):
+                try:
+                    import torchvision  # noqa: F401
+                except ImportError:
+                    continue
+            for mask in (True, False):
+                images, rows = self.images(self.make(pipeline, mask=mask))
+                self.assertLess((images - self.cut(rows, mask)).abs().max().item(), 1e-5, pipeline)
+                self.assertTrue(images.is_contiguous(memory_format=torch.channels_last))
+
+    def test_gathered_and_sampled_agree(self):
+        for preset in ("light", "full"):
+            one, other = self.make("gather", preset), self.make("affine", preset)
+            u = torch.rand(3, one.columns)
+            torch.manual_seed(3)  # of the noise
+            a, _ = self.images(one, u=u)
+            torch.manual_seed(3)
+            b, _ = self.images(other, u=u)
+            self.assertLess((a - b)[:, :3].abs().max().item(), 1e-3)
+            # Nearest neighbors of a mask may differ where a coordinate is a half.
+            self.assertLess((a - b)[:, 3].abs().mean().item(), 0.01)
+
+    def test_flips_turns_and_shifts_by_hand(self):
+        flipped = self.make("gather", "light", policy={"flip_x_probability": 1.0})
+        images, rows = self.images(flipped)
+        self.assertLess((images - self.cut(rows).flip(3)).abs().max().item(), 1e-4)
+        turned = self.make("gather", "light", policy={"rotation_probability": 1.0,
+                                                      "rotation_degrees": 90})
+        images, rows = self.images(turned, u=self.high(2, turned))
+        self.assertLess((images - torch.rot90(self.cut(rows), 1, (2, 3))).abs()[:, :3].max().item(),
+                        1e-3)
+        moved = self.make("gather", "light", policy={"translation_probability": 1.0,
+                                                     "translation_pixels": 3})
+        images, rows = self.images(moved, u=self.high(2, moved))
+        stored = self.data.images[rows].double() / 64 - 2
+        self.assertLess((images[:, :3] - stored[:, 21:37, 21:37].permute(0, 3, 1, 2)).abs().max().item(),
+                        1e-3)
+
+    def test_intensities_by_hand(self):
+        bright = self.make("gather", "light", policy={"brightness_probability": 1.0,
+                                                      "brightness_percent": 20})
+        images, rows = self.images(bright, u=self.high(2, bright))
+        self.assertLess((images - self.cut(rows))[:, :3].sub(0.2).abs().max().item(), 1e-4)
+        strong = self.make("gather", "light", policy={"contrast_probability": 1.0,
+                                                      "contrast_percent": 15})
+        images, rows = self.images(strong, u=self.high(2, strong))
+        self.assertLess((images - self.cut(rows) * 1.15)[:, :3].abs().max().item(), 1e-4)
+
+    def test_smoothing_keeps_what_is_flat_and_noise_has_its_strength(self):
+        self.data.images.fill_(160)
+        half = {name: 1.0 for name in ("blur_probability", "blur_pixels", "low_resolution_probability")}
+        smooth = self.make("gather", "full", policy={**half, "low_resolution_factor": 2.0})
+        images, _ = self.images(smooth)
+        self.assertLess((images[:, :3] - (160 / 64 - 2)).abs().max().item(), 1e-4)
+        noisy = self.make("gather", "full", policy={"noise_probability": 1.0, "noise_percent": 50})
+        images, _ = self.images(noisy, u=self.high(40, noisy))
+        self.assertLess(abs(images[:, :3].std().item() - 0.5), 0.02)
+        gone = self.make("gather", "full", policy={"drop_probability": 1.0})
+        images, _ = self.images(gone)
+        self.assertEqual((images[:, :3].abs().sum((2, 3)) == 0).sum().item(), 6)  # one stays
+        holed = self.make("gather", "full", policy={"cutout_probability": 1.0, "cutout_percent": 25})
+        images, _ = self.images(holed, u=self.high(2, holed))
+        self.assertEqual((images[:, 0] == 0).sum().item(), 2 * 16)  # 4 x 4 of 16 x 16
+
+    def test_blur_spreads_a_point_by_its_width(self):
+        self.data.images.zero_()
+        self.data.images[:, 32, 32] = 64
+        blurred = self.make("gather", "full", policy={"blur_probability": 1.0, "blur_pixels": 1})
+        images, _ = self.images(blurred, u=self.high(1, blurred))
+        values = images[0, 0] + 2
+        self.assertLess(abs(values.sum().item() - 1), 1e-4)
+        across = (torch.arange(16) - 8.0)[:, None]
+        self.assertLess(abs((values * across ** 2).sum().item() - 1), 0.05)
+
+
+class Steps(unittest.TestCase):
+    def step(self, **more):
+        return torch_step.Step(TorchDevice("cpu"), "subtype", 16, 4, "eager", **more)
+
+    def test_a_round_trains_and_a_step_that_does_not_is_found(self):
+        for preset in ("off", "light"):
+            one = self.step(preset=preset)
+            found = one.round(2)
+            self.assertGreater(found["ms"], 0)
+            for group in one.optimizer.param_groups:
+                group["lr"] = 0.0
+            with self.assertRaisesRegex(RuntimeError, "weights did not change"):
+                one.round(1)
+        one = self.step(preset="light")
+        one.uniforms.uniform_ = lambda: None
+        with self.assertRaisesRegex(RuntimeError, "the draws did not change"):
+            one.round(1)
+        one = self.step()
+        one.images.fill_(float("nan"))
+        with self.assertRaisesRegex(RuntimeError, "the loss is nan"):
+            one.round(1)
+
+    def test_images_that_are_flat_or_the_same_are_found(self):
+        one = self.step(preset="light")
+        one.source.data.images.fill_(128)
+        one.source.data.masks.zero_()
+        with self.assertRaisesRegex(RuntimeError, "not what they should be"):
+            one.check_images()
+        one = self.step(preset="light")
+        one.uniforms.uniform_ = lambda: None
+        with self.assertRaisesRegex(RuntimeError, "the same"):
+            one.check_images()
+
+
+class Programs(unittest.TestCase):
+    def test_steps_in_turn_with_ours(self):
+        rows, said = run("gpu_step.py", "--cells", "subtype:16:4", "--modes", "eager,graph",
+                         "--pipelines", "affine", "--rounds", "2", "--steps", "1", "--presets", "light,off",
+                         "--ours-dtypes", "bf16")
+        self.assertEqual([row["cell"] for row in rows], ["subtype:16:4:light", "subtype:16:4:off"])
+        for row in rows:
+            self.assertEqual((row["ours"], row["best"]), ("ours bf16", "torch eager"))
+            self.assertGreater(row["over_best"]["ratio"], 1)
+            self.assertEqual(row["rounds"], {"torch eager": 2, "ours bf16": 2})
+            self.assertIn("no CUDA graphs on a CPU", row["errors"]["torch graph"])
+            self.assertIn("fused AdamW", row["settings"])
+        self.assertEqual(rows[0]["pipeline"], "affine")
+        self.assertIn("of torch eager", said)
+
+    def test_augmentation_in_turn_with_ours(self):
+        rows, _ = run("gpu_augment.py", "--cells", "16:3", "--presets", "light", "--pipelines",
+                      "gather,nonsense", "--more-modes", "eager", "--rounds", "2", "--batches", "1")
+        self.assertEqual(rows[0]["rounds"], {"gather": 2, "gather eager": 2, "ours bf16": 2})
+        self.assertEqual(rows[0]["modes"], {"gather": "default", "gather eager": "eager"})
+        self.assertEqual(rows[0]["images_per_second"]["ours f32"], [3e6, 3e6, 3e6])
+        self.assertIn("no pipeline nonsense", rows[0]["errors"]["nonsense"])
+        self.assertGreater(rows[0]["over_best"]["ratio"], 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
