@@ -1,6 +1,9 @@
 // Convolution on a GPU: through cuDNN where it has a plan that is worth one, else by the project's
 // own kernels, which serve every shape. NHWC images in f32, bf16 or f16; all sums are f32.
 #pragma once
+#include <string>
+#include <vector>
+
 #include "kernels/entry.hpp"
 
 namespace gliograd::kernels {
@@ -61,6 +64,22 @@ inline const Entry<ConvVendorVersion()> conv_vendor_version{"conv_vendor_version
 /// be asked for first while a graph is captured.
 inline const Entry<int64_t(ConvVendor, ConvPass, const ConvShape&, bool deterministic)>
     plan_conv_vendor{"plan_conv_vendor"};
+/// A plan that keeps those rules, by a name that another handle of the same library and GPU knows
+/// too.
+struct ConvPlan {
+  std::string name;  // the engine and its knobs; no comma
+  int64_t workspace = 0;
+};
+/// At most `most` of them, the heuristics' first choice first. To be asked for as plan_conv_vendor.
+inline const Entry<std::vector<ConvPlan>(ConvVendor, ConvPass, const ConvShape&, bool deterministic,
+                                         int most)>
+    list_conv_plans{"list_conv_plans"};
+/// From now on the pass is computed by the plan of that name; false where there is none, and
+/// nothing changes.
+inline const Entry<bool(ConvVendor, ConvPass, const ConvShape&, bool deterministic,
+                        const std::string& name)>
+    take_conv_plan{"take_conv_plan"};
+
 /// Runs a pass that plan_conv_vendor served. The result has the type of the images, dweights too;
 /// `bias` is null unless the shape says that there is one.
 inline const Entry<void(ConvVendor, ConvPass, const ConvShape&, bool deterministic,

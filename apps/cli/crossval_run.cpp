@@ -100,6 +100,7 @@ void run_crossval(const CrossvalOptions& options) {
   RunFacts facts = run_facts(set, options.data, settings.train.device, init ? &*init : nullptr);
   facts.run.emplace_back("ledger", ledger_path(options.ledger, options.data));
   RunFolder folder(options.out, named, facts, options.allow_other_machine);
+  folder.use_plan_cache(plan_cache_of(settings.train));
   study::Progress progress("crossval", study::crossval_work(set, target, settings), "images",
                            !options.no_progress);
   const study::CrossvalResult result =

@@ -50,6 +50,7 @@ void run_pretrain(const PretrainOptions& options) {
   RunFolder folder(options.out, study::named_settings(settings),
                    run_facts(set, options.data, settings.train.device, nullptr),
                    options.allow_other_machine);
+  folder.use_plan_cache(plan_cache_of(settings.train));
   study::Progress progress("pretrain", study::pretrain_work(set, settings), "images",
                            !options.no_progress);
   const study::PretrainResult result = study::pretrain(set, settings, folder, progress);

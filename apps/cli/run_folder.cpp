@@ -13,8 +13,10 @@
 #include <sstream>
 
 #include "apps/cli/fold_state_file.hpp"
+#include "apps/cli/plan_cache.hpp"
 #include "engine/core/atomic_file.hpp"
 #include "engine/core/error.hpp"
+#include "engine/device/plan_choices.hpp"
 #include "models/weights/checkpoint_file.hpp"
 
 namespace gliograd::cli {
@@ -272,6 +274,19 @@ void RunFolder::add_permutation(int index, double auc) {
     text += concat_text(i, ',', study::format_score(value), '\n');
   }
   write_atomically(file("permutation.csv"), text);
+}
+
+std::string RunFolder::load_plans() {
+  const std::string path = file("plans.csv");
+  if (!fs::exists(path)) return read_plan_cache(plan_cache_);
+  std::string text = read_text(path);
+  PlanChoices().read(text, path);
+  return text;
+}
+
+void RunFolder::save_plans(const std::string& csv) {
+  write_atomically(file("plans.csv"), csv);
+  add_to_plan_cache(plan_cache_, csv);
 }
 
 }  // namespace gliograd::cli

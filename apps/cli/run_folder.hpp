@@ -4,6 +4,7 @@
 #pragma once
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apps/cli/config_file.hpp"
@@ -31,11 +32,16 @@ class RunFolder final : public study::RunStore {
   void finish(const study::FoldResult& result, const models::Checkpoint& model) override;
   std::map<int, double> permutations() override;
   void add_permutation(int index, double auc) override;
+  std::string load_plans() override;
+  void save_plans(const std::string& csv) override;
+  /// Where choices of plans come from that the folder itself has not, and go to beside it; empty:
+  /// from and to nowhere (apps/cli/plan_cache.hpp).
+  void use_plan_cache(std::string path) { plan_cache_ = std::move(path); }
 
  private:
   std::string fold_folder(int repeat, int fold) const;
 
-  std::string path_;
+  std::string path_, plan_cache_;
   int lock_ = -1;
   std::mutex mutex_;  // of permutation.csv
 };

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "apps/cli/plan_cache.hpp"
 #include "engine/core/error.hpp"
 #include "engine/core/log.hpp"
 #include "engine/device/machine.hpp"
@@ -91,6 +92,13 @@ void add_device_options(CLI::App& command, std::string& device, study::TrainSett
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   command.add_flag("--deterministic", settings.deterministic,
                    "GPU: the same bits in every run (on a CPU they are in any case)");
+  command
+      .add_option(
+          "--plans", settings.plans,
+          "GPU: of cuDNN's plans the fastest, timed at the first step or as this run or the "
+          "user's cache has it (timed), timed anew (fresh), or the heuristics' first "
+          "(heuristic, as with --deterministic)")
+      ->capture_default_str();
   command.add_flag("--eager", settings.eager,
                    "GPU: launch every kernel singly, not a step as one graph (the same bits)");
 }
@@ -107,6 +115,13 @@ void choose_device(const std::string& device, study::TrainSettings& settings) {
   // docs/performance.md.
   if (settings.dtype == "auto") settings.dtype = gpu ? "bf16" : "f32";
   log_info("device: " + (gpu ? gpu_facts().names[0] : settings.device) + ", " + settings.dtype);
+}
+
+std::string plan_cache_of(const study::TrainSettings& settings) {
+  if (settings.device != "cuda" || settings.plans != "timed") return "";
+  const GpuFacts gpu = gpu_facts();
+  return plan_cache_path(gpu.names.empty() ? "" : gpu.names[0], gpu_library_facts().cudnn_loaded,
+                         gpu.driver);
 }
 
 }  // namespace gliograd::cli

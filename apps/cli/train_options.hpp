@@ -18,4 +18,8 @@ void add_device_options(CLI::App& command, std::string& device, study::TrainSett
 /// written to the settings. Errors: Error for cuda where no GPU works, with the reason.
 void choose_device(const std::string& device, study::TrainSettings& settings);
 
+/// Where the choices of plans of the first GPU are kept between runs; empty on a CPU, and for
+/// --plans other than timed.
+std::string plan_cache_of(const study::TrainSettings& settings);
+
 }  // namespace gliograd::cli

@@ -18,7 +18,8 @@ constexpr int kGpuQueues = 8;
 Place::Place(const TrainSettings& settings, const data::Dataset& set)
     : options_{.threads = settings.intra_threads,
                .deterministic = settings.deterministic,
-               .tf32 = settings.dtype == "tf32"},
+               .tf32 = settings.dtype == "tf32",
+               .plans = settings.plans == "heuristic" ? nullptr : std::make_shared<PlanChoices>()},
       resident_(set) {
   if (settings.device != "cuda") return;
   const std::unique_ptr<Stream> stream = Stream::cuda(kGpu, options_);
@@ -30,6 +31,21 @@ std::unique_ptr<Stream> Place::stream(const RandomKey& key) const {
   StreamOptions options = options_;
   options.random = key;
   return gpu() ? Stream::cuda(kGpu, options) : Stream::cpu(options);
+}
+
+void Place::read_plans(RunStore& store) const {
+  if (!gpu() || options_.plans == nullptr || options_.deterministic) return;
+  const std::string text = store.load_plans();
+  if (!text.empty()) options_.plans->read(text, "plans.csv");
+}
+
+void Place::keep_plans(RunStore& store) const {
+  if (!gpu() || options_.plans == nullptr || options_.deterministic) return;
+  const std::lock_guard lock(told_->mutex);
+  const int64_t changes = options_.plans->changes();
+  if (changes == told_->plans) return;
+  told_->plans = changes;
+  store.save_plans(options_.plans->csv());
 }
 
 void Place::tell_fallbacks(Stream& stream) const {

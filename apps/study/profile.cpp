@@ -383,8 +383,10 @@ bool Profile::computes(const Cost& cost) const {
 
 Profile profile_step(const ProfileOptions& options) {
   const DType dtype = checked_type(options);
-  const StreamOptions on{
-      .threads = options.threads, .tf32 = options.dtype == "tf32", .random = {.seed = 1}};
+  const StreamOptions on{.threads = options.threads,
+                         .tf32 = options.dtype == "tf32",
+                         .plans = std::make_shared<PlanChoices>(),
+                         .random = {.seed = 1}};
   const std::unique_ptr<Stream> stream =
       options.device == Device::cuda ? Stream::cuda(0, on) : Stream::cpu(on);
   Profile profile;

@@ -46,6 +46,16 @@ void MemoryRunStore::finish(const FoldResult& result, const models::Checkpoint&)
   results_[{result.repeat, result.fold}] = result;
 }
 
+std::string MemoryRunStore::load_plans() {
+  const std::lock_guard lock(mutex_);
+  return plans_;
+}
+
+void MemoryRunStore::save_plans(const std::string& csv) {
+  const std::lock_guard lock(mutex_);
+  plans_ = csv;
+}
+
 std::map<int, double> MemoryRunStore::permutations() {
   const std::lock_guard lock(mutex_);
   return permutations_;

@@ -73,6 +73,10 @@ class RunStore {
   /// Permutations that earlier runs finished: index and AUC.
   virtual std::map<int, double> permutations() = 0;
   virtual void add_permutation(int index, double auc) = 0;
+  /// Choices of a GPU's plans (PlanChoices::csv) that this run, or earlier ones on the same GPU,
+  /// made; empty where there are none.
+  virtual std::string load_plans() { return ""; }
+  virtual void save_plans(const std::string& csv) { (void)csv; }
 };
 
 class MemoryRunStore final : public RunStore {
@@ -84,9 +88,12 @@ class MemoryRunStore final : public RunStore {
   void finish(const FoldResult& result, const models::Checkpoint& model) override;
   std::map<int, double> permutations() override;
   void add_permutation(int index, double auc) override;
+  std::string load_plans() override;
+  void save_plans(const std::string& csv) override;
 
  private:
   std::mutex mutex_;
+  std::string plans_;
   std::map<std::pair<int, int>, FoldResult> results_;
   std::map<int, double> permutations_;
 };

@@ -136,6 +136,7 @@ void check_settings(const TrainSettings& s) {
   check_range("dropout", s.dropout, 0, 0.99);
   check_one_of("dtype", s.dtype, {"f32", "tf32", "bf16", "f16", "f64"});
   check_one_of("device", s.device, {"cpu", "cuda"});
+  check_one_of("plans", s.plans, {"timed", "fresh", "heuristic"});
   const bool gpu = s.device == "cuda";
   if (!gpu && (s.dtype == "bf16" || s.dtype == "f16" || s.dtype == "tf32")) {
     throw Error(concat_text("--dtype ", s.dtype, " needs a GPU (--device cuda)"));

@@ -55,9 +55,10 @@ struct TrainSettings {
   uint32_t seed = 1;
   int intra_threads = 1;  // of one network; bits may differ with it
   // Where: recorded with the machine, not among the settings.
-  std::string device = "cpu";  // cpu, cuda
-  bool deterministic = false;  // GPU: the same bits in every run
-  bool eager = false;          // GPU: every kernel launched singly, not a step as one graph
+  std::string device = "cpu";   // cpu, cuda
+  bool deterministic = false;   // GPU: the same bits in every run
+  std::string plans = "timed";  // GPU: timed (or as recorded), fresh (timed anew), heuristic
+  bool eager = false;           // GPU: every kernel launched singly, not a step as one graph
 
   /// What activations are computed in; f32 for tf32, whose products alone are rounded.
   DType compute_type() const;

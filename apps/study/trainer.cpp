@@ -17,6 +17,7 @@ namespace {
 
 // Seconds of gradient noise are worth little in evaluation; a large batch costs only memory.
 constexpr size_t kEvaluationBatch = 64;
+constexpr size_t kPaddedTo = 16;  // on a GPU
 
 // Where f16's loss scale begins, and how many updates in a row double it: as PyTorch's GradScaler.
 constexpr float kFirstLossScale = 65536;
@@ -277,13 +278,17 @@ void Trainer::add_probabilities(const std::vector<int32_t>& slices, int view,
                                 std::vector<std::vector<double>>& sums) {
   for (size_t first = 0; first < slices.size(); first += kEvaluationBatch) {
     const size_t end = std::min(slices.size(), first + kEvaluationBatch);
-    const std::vector<int32_t> part(slices.begin() + first, slices.begin() + end);
+    std::vector<int32_t> part(slices.begin() + first, slices.begin() + end);
+    // A GPU's plans are of one shape each: few shapes, few plans. What is filled up is not read.
+    if (stream_.device() == Device::cuda) {
+      part.resize((part.size() + kPaddedTo - 1) / kPaddedTo * kPaddedTo, part.back());
+    }
     const Batch batch = batches_->plain(part, view);
     Tape tape = Tape::off(stream_, dtype_);
     const Tensor logits = network_->forward(tape, batch.images, batch.extra, Mode::eval);
     const std::vector<double> p = to_values(softmax(tape, logits));
     const size_t classes = problem_.classes.size();
-    for (size_t i = 0; i < part.size(); ++i) {
+    for (size_t i = 0; i < end - first; ++i) {
       for (size_t c = 0; c < classes; ++c) sums[first + i][c] += p[i * classes + c];
     }
   }

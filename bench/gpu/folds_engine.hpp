@@ -97,8 +97,12 @@ class FoldsEngine final : public Engine {
     study::CrossvalSettings settings = settings_;
     settings.concurrent_folds = at_once;
     study::MemoryRunStore store;
+    store.save_plans(plans_);  // one choice for all rounds: their scores must agree
     study::Progress progress("folds", 1, "images", false);
-    return study::crossval(cohort_, target_, settings, nullptr, store, progress);
+    study::CrossvalResult result =
+        study::crossval(cohort_, target_, settings, nullptr, store, progress);
+    plans_ = store.load_plans();
+    return result;
   }
 
   static std::string digest(const std::string& text) {  // FNV-1a
@@ -113,6 +117,7 @@ class FoldsEngine final : public Engine {
   study::CrossvalSettings settings_;
   data::Dataset cohort_;
   study::Target target_;
+  std::string plans_;
   bool ready_ = false;
 };
 

@@ -18,6 +18,7 @@ constexpr const char* kHelp =
     "graph\n"
     "  --preset off|light|full         augmentation, default light\n"
     "  --deterministic yes|no          default no\n"
+    "  --plans timed|heuristic         of cuDNN: the fastest, or its first; default timed\n"
     "  --slices N                      of the set, which is noise; default 256\n"
     "  --most-steps N                  of a round, at least 8, default 512\n"
     "  --rounds N --steps N            default 5 rounds of 20\n"

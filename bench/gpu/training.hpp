@@ -55,6 +55,7 @@ struct TrainingOptions {
   bool tf32 = false;  // of f32: products are rounded
   bool graph = true;
   bool deterministic = false;
+  bool timed_plans = true;
   std::string preset = "light";
   int64_t slices = 256;      // of the set
   int64_t most_steps = 512;  // of one round
@@ -71,6 +72,7 @@ struct TrainingOptions {
     o.dtype = dtype == "bf16" ? DType::bf16 : dtype == "f16" ? DType::f16 : DType::f32;
     o.graph = words.one_of("--mode", "graph", {"graph", "eager"}) == "graph";
     o.deterministic = words.one_of("--deterministic", "no", {"yes", "no"}) == "yes";
+    o.timed_plans = words.one_of("--plans", "timed", {"timed", "heuristic"}) == "timed";
     o.preset = words.one_of("--preset", o.preset, data::augment_presets());
     o.slices = words.integer("--slices", o.slices, 1, 100'000);
     o.most_steps = words.integer("--most-steps", o.most_steps, 8, 100'000);  // warming up takes 5
@@ -98,8 +100,10 @@ class Training {
   Training(const TrainingOptions& options, const NoiseSource& source)
       : options_(options),
         stream_(Stream::cuda(
-            0,
-            {.deterministic = options.deterministic, .tf32 = options.tf32, .random = {.seed = 1}})),
+            0, {.deterministic = options.deterministic,
+                .tf32 = options.tf32,
+                .plans = options.timed_plans ? std::make_shared<PlanChoices>() : nullptr,
+                .random = {.seed = 1}})),
         set_(*stream_, source.resident()),
         input_(data::input_spec(source.set(), {.mask = options.is_resnet() ? "none" : "channel",
                                                .window = static_cast<int>(options.size)})),

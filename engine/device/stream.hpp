@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "engine/device/allocator.hpp"
+#include "engine/device/plan_choices.hpp"
 #include "kernels/base.hpp"
 #include "kernels/step_state.hpp"
 
@@ -29,7 +30,9 @@ struct StreamOptions {
   int threads = 1;             // the OpenMP team of CPU work
   bool deterministic = false;  // GPU: fixed choices, no float sums in no fixed order
   bool tf32 = false;           // GPU: products of f32 may round their factors to TF32's 10 bits
-  bool vendor = true;          // CPU: take oneDNN where it is built in; false: own kernels alone
+  std::shared_ptr<PlanChoices> plans = {};  // GPU: plans are timed, or taken from here; null: the
+                                            // heuristics' first. Not where deterministic
+  bool vendor = true;  // CPU: take oneDNN where it is built in; false: own kernels alone
   RandomKey random = {};
 };
 
@@ -46,6 +49,7 @@ class Stream {
   int threads() const { return options_.threads; }
   bool deterministic() const { return options_.deterministic; }
   bool tf32() const { return options_.tf32; }
+  PlanChoices* plans() const { return deterministic() ? nullptr : options_.plans.get(); }
   bool vendor() const { return options_.vendor; }
   const RandomKey& random() const { return options_.random; }
   void set_random(const RandomKey& key);

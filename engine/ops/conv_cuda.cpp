@@ -1,9 +1,14 @@
 // Convolution on a GPU: which kernels compute a pass.
 #include <algorithm>
+#include <functional>
+#include <set>
+#include <tuple>
 
+#include "engine/core/log.hpp"
 #include "engine/device/fallbacks.hpp"
 #include "engine/ops/conv_paths.hpp"
 #include "kernels/conv.hpp"
+#include "kernels/runtime.hpp"
 
 namespace gliograd::conv_paths {
 namespace {
@@ -35,6 +40,37 @@ void note_fallback(Stream& stream, const Geometry& g, const char* pass, const Te
                                             " / ", g.stride));
 }
 
+// "conv data bf16 32x80x80x8 to 80x80x16 by 3x3 / 1": all that a plan depends on; no comma.
+std::string text_of(kernels::ConvPass pass, const kernels::ConvShape& s) {
+  const char* const passes[] = {"forward", "data", "weights"};
+  std::string text =
+      concat_text("conv ", passes[static_cast<int>(pass)], ' ', s.tf32 ? "tf32" : name_of(s.dtype),
+                  ' ', s.n, 'x', s.h, 'x', s.w, 'x', s.ci, " to ", s.ho, 'x', s.wo, 'x', s.co,
+                  " by ", s.kh, 'x', s.kw, " / ", s.stride, " from ", -s.top, ':', -s.left);
+  if (s.dilation > 1) text += concat_text(" dilation ", s.dilation);
+  if (s.groups > 1) text += concat_text(" groups ", s.groups);
+  if (s.bias) text += " + bias";
+  return text;
+}
+
+// Of several runs, after one that is not counted: it loads code.
+double median_ms(const Stream& stream, const std::function<void()>& work) {
+  constexpr size_t kRuns = 5;
+  const kernels::Event begin = kernels::make_event(true), end = kernels::make_event(true);
+  std::vector<double> ms;
+  for (size_t i = 0; i <= kRuns; ++i) {
+    kernels::record_event(stream.queue(), begin);
+    work();
+    kernels::record_event(stream.queue(), end);
+    kernels::finish_event(end);
+    if (i > 0) ms.push_back(kernels::milliseconds_between(begin, end));
+  }
+  kernels::free_event(begin);
+  kernels::free_event(end);
+  std::nth_element(ms.begin(), ms.begin() + kRuns / 2, ms.end());
+  return ms[kRuns / 2];
+}
+
 // cuDNN's handle, which lives as long as its stream.
 class Vendor {
  public:
@@ -52,6 +88,13 @@ class Vendor {
     made_ = true;
     if (vendor_.handle == nullptr) return false;
     const bool fixed = stream.deterministic();
+    if (stream.plans() != nullptr && decided_.insert({pass, shape}).second &&
+        !kernels::is_capturing(stream.queue())) {
+      decide(stream, pass, shape, [&](const Tensor& workspace) {
+        kernels::run_conv_vendor(vendor_, pass, shape, fixed, first.raw(), second.raw(),
+                                 shape.bias ? bias.raw() : nullptr, result.raw(), workspace.raw());
+      });
+    }
     const int64_t bytes = kernels::plan_conv_vendor(vendor_, pass, shape, fixed);
     if (bytes < 0) return false;
     const Tensor workspace = empty(stream, {std::max<int64_t>(1, bytes)}, DType::u8);
@@ -61,8 +104,43 @@ class Vendor {
   }
 
  private:
+  // Takes the plan that was chosen for all, timing those there are where none was: `run` computes
+  // the pass, and may do so any number of times.
+  void decide(Stream& stream, kernels::ConvPass pass, const kernels::ConvShape& shape,
+              const std::function<void(const Tensor& workspace)>& run) {
+    constexpr int kCandidates = 6;
+    const std::string product = text_of(pass, shape);
+    const auto time = [&] {
+      PlanChoice best;
+      for (const kernels::ConvPlan& plan :
+           kernels::list_conv_plans(vendor_, pass, shape, false, kCandidates)) {
+        kernels::take_conv_plan(vendor_, pass, shape, false, plan.name);
+        const Tensor workspace = empty(stream, {std::max<int64_t>(1, plan.workspace)}, DType::u8);
+        const double ms = median_ms(stream, [&] { run(workspace); });
+        ++best.candidates;
+        if (best.plan.empty() || ms < best.ms) {
+          best.plan = plan.name;
+          best.ms = ms;
+          best.workspace = plan.workspace;
+        }
+      }
+      if (best.plan.empty()) best.plan = kNoPlan;
+      return best;
+    };
+    const PlanChoice choice = stream.plans()->of(product, time);
+    if (choice.plan == kNoPlan) return;
+    if (kernels::take_conv_plan(vendor_, pass, shape, false, choice.plan)) return;
+    log_info(concat_text("note: ", product, ": the plan \"", choice.plan,
+                         "\" is not there any more; timed anew"));
+    const std::string now = stream.plans()->renewed(product, time).plan;
+    if (now != kNoPlan) kernels::take_conv_plan(vendor_, pass, shape, false, now);
+  }
+
+  static constexpr const char* kNoPlan = "none";
+
   bool made_ = false;
   kernels::ConvVendor vendor_;
+  std::set<std::tuple<kernels::ConvPass, kernels::ConvShape>> decided_;
 };
 
 }  // namespace

@@ -32,14 +32,37 @@ struct Vendor {
     const auto found = plans.find(key);
     if (found != plans.end()) return found->second;
     if (plans.size() >= kMostPlans) plans.clear();
+    std::vector<Plan> first = find(pass, shape, deterministic, 1);
+    return plans[key] = first.empty() ? std::nullopt : std::optional(std::move(first.front()));
+  }
+
+  std::vector<Plan> find(ConvPass pass, const ConvShape& shape, bool deterministic, int most,
+                         const std::string& name = "") const {
     const cudnn::Target target{.handle = handle, .device = nullptr};
     const Descriptor graph = cudnn::conv_graph(target, pass, shape);
-    return plans[key] = cudnn::find_plan(target, graph, cudnn::rules_for(shape, deterministic));
+    return cudnn::find_plans(target, graph, cudnn::rules_for(shape, deterministic), most, name);
+  }
+
+  const std::vector<Plan>& list(ConvPass pass, const ConvShape& shape, bool deterministic,
+                                int most) {
+    if (listed.size() >= kMostPlans) listed.clear();
+    return listed[{pass, deterministic, shape}] = find(pass, shape, deterministic, most);
+  }
+
+  bool take(ConvPass pass, const ConvShape& shape, bool deterministic, const std::string& name) {
+    const Key key(pass, deterministic, shape);
+    std::vector<Plan> found = listed.count(key) != 0 ? listed[key] : std::vector<Plan>{};
+    std::erase_if(found, [&](const Plan& one) { return one.facts.name != name; });
+    if (found.empty()) found = find(pass, shape, deterministic, 1, name);
+    if (found.empty()) return false;
+    plans[key] = std::move(found.front());
+    return true;
   }
 
   Queue queue;
   cudnnHandle_t handle = nullptr;
   std::map<Key, std::optional<Plan>> plans;
+  std::map<Key, std::vector<Plan>> listed;
 };
 
 Vendor& vendor_of(ConvVendor vendor) { return *static_cast<Vendor*>(vendor.handle); }
@@ -51,6 +74,20 @@ void free_vendor(ConvVendor vendor) { delete static_cast<Vendor*>(vendor.handle)
 int64_t workspace_of(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool deterministic) {
   const std::optional<Plan>& plan = vendor_of(vendor).plan(pass, shape, deterministic);
   return plan ? plan->facts.workspace : -1;
+}
+
+std::vector<ConvPlan> list(ConvVendor vendor, ConvPass pass, const ConvShape& shape,
+                           bool deterministic, int most) {
+  std::vector<ConvPlan> all;
+  for (const Plan& plan : vendor_of(vendor).list(pass, shape, deterministic, most)) {
+    all.push_back({plan.facts.name, plan.facts.workspace});
+  }
+  return all;
+}
+
+bool take(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool deterministic,
+          const std::string& name) {
+  return vendor_of(vendor).take(pass, shape, deterministic, name);
 }
 
 void run(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool deterministic,
@@ -86,6 +123,8 @@ const Provide<conv_vendor_version> provide_version{version};
 const Provide<make_conv_vendor> provide_make{make};
 const Provide<free_conv_vendor> provide_free{free_vendor};
 const Provide<plan_conv_vendor> provide_plan{workspace_of};
+const Provide<list_conv_plans> provide_list{list};
+const Provide<take_conv_plan> provide_take{take};
 const Provide<run_conv_vendor> provide_run{run};
 
 }  // namespace

@@ -4,6 +4,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -121,6 +122,33 @@ TEST_CASE("cuDNN plans: every convolution has one on tensor cores that converts 
     }
   }
   CHECK(asked > 300);
+}
+
+TEST_CASE("cuDNN plans: there are several to time, and each is found again by its name") {
+  const cudnn::Descriptor device = cudnn::device_description(kH200);
+  const cudnn::Target target{.handle = nullptr, .device = &device};
+  for (const Layer& layer : subtype_net(32, 80)) {
+    ConvShape shape = layer.shape;
+    shape.dtype = DType::bf16;
+    for (const ConvPass pass : {ConvPass::forward, ConvPass::weights}) {
+      INFO(layer.name, ", ", name_of(pass));
+      const cudnn::Descriptor graph = cudnn::conv_graph(target, pass, shape);
+      const cudnn::PlanRules rules = cudnn::rules_for(shape, false);
+      const std::vector<cudnn::Plan> plans = cudnn::find_plans(target, graph, rules, 6);
+      CHECK(plans.size() >= 3);
+      CHECK(plans.size() <= 6);
+      CHECK(plans[0].facts.name == cudnn::find_plan(target, graph, rules)->facts.name);
+      std::set<std::string> names;
+      for (const cudnn::Plan& plan : plans) {
+        names.insert(plan.facts.name);
+        CHECK(plan.facts.name.find(',') == std::string::npos);
+        const auto again = cudnn::find_plans(target, graph, rules, 1, plan.facts.name);
+        REQUIRE(again.size() == 1);
+        CHECK(again[0].facts.workspace == plan.facts.workspace);
+      }
+      CHECK(names.size() == plans.size());
+    }
+  }
 }
 
 TEST_CASE("cuDNN plans: a bias is added in the convolution's kernel, at no workspace more") {

@@ -1,15 +1,40 @@
 // cuDNN's place on the emulated GPU: plain products over the same layouts, with a workspace that
 // has to be there. It serves what the real one would: 16-bit types with channels in multiples of 8,
 // f32 with multiples of 4, no depthwise.
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <thread>
+#include <tuple>
+
 #include "kernels/conv.hpp"
 #include "kernels/gpu/queue.hpp"
 #include "tests/simt/device_values.hpp"
 #include "tests/simt/runtime.hpp"
 
+namespace gliograd::simt {
+namespace {
+
+std::array<std::atomic<double>, 3> plan_delays{};
+
+}  // namespace
+
+void set_plan_delays(const std::array<double, 3>& ms) {
+  for (size_t i = 0; i < ms.size(); ++i) plan_delays[i] = ms[i];
+}
+double plan_delay(size_t plan) { return plan_delays[plan]; }
+
+}  // namespace gliograd::simt
+
 namespace gliograd::kernels {
 namespace {
 
 constexpr int64_t kWorkspace = 512;
+
+// Three plans that compute alike; tests make some of them slow (simt::set_plan_delays).
+constexpr const char* kPlans[] = {"engine 1: a", "engine 2: b", "engine 3: c"};
 
 using simt::read_values;
 using simt::round_to_tf32;
@@ -17,10 +42,11 @@ using simt::write_values;
 
 struct Vendor {
   Queue queue;
+  std::map<std::tuple<ConvPass, ConvShape>, size_t> taken;
 };
 
 ConvVendorVersion version() { return {}; }
-ConvVendor make(Queue queue) { return {new Vendor{queue}}; }
+ConvVendor make(Queue queue) { return {new Vendor{queue, {}}}; }
 void free_vendor(ConvVendor vendor) { delete static_cast<Vendor*>(vendor.handle); }
 
 int64_t workspace_of(ConvVendor, ConvPass, const ConvShape& s, bool) {
@@ -73,12 +99,35 @@ void compute(ConvPass pass, const ConvShape& s, const void* first, const void* s
   write_values(result, {sums.begin(), sums.end()}, s.dtype);
 }
 
+std::vector<ConvPlan> list(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool fixed,
+                           int most) {
+  std::vector<ConvPlan> plans;
+  if (workspace_of(vendor, pass, shape, fixed) < 0) return plans;
+  for (const char* name : kPlans) {
+    if (static_cast<int>(plans.size()) < most) plans.push_back({name, kWorkspace});
+  }
+  return plans;
+}
+
+bool take(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool, const std::string& name) {
+  const auto* found = std::find(std::begin(kPlans), std::end(kPlans), name);
+  if (found == std::end(kPlans)) return false;
+  static_cast<Vendor*>(vendor.handle)->taken[{pass, shape}] =
+      static_cast<size_t>(found - std::begin(kPlans));
+  return true;
+}
+
 void run(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool, const void* first,
          const void* second, const void* bias, void* result, void* workspace) {
-  const Queue queue = static_cast<Vendor*>(vendor.handle)->queue;
+  const Vendor& own = *static_cast<Vendor*>(vendor.handle);
+  const Queue queue = own.queue;
+  const auto plan = own.taken.find({pass, shape});
+  const double delay = simt::plan_delay(plan == own.taken.end() ? 0 : plan->second);
   LaunchScope scope(queue, {"cuDNN, emulated", kNoGrid, kNoGrid, 0, shape.cost()});
-  simt::queue_work(stream_of(queue),
-                   [=] { compute(pass, shape, first, second, bias, result, workspace); });
+  simt::queue_work(stream_of(queue), [=] {
+    std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(delay));
+    compute(pass, shape, first, second, bias, result, workspace);
+  });
   scope.done();
 }
 
@@ -86,6 +135,8 @@ const Provide<conv_vendor_version> provide_version{version};
 const Provide<make_conv_vendor> provide_make{make};
 const Provide<free_conv_vendor> provide_free{free_vendor};
 const Provide<plan_conv_vendor> provide_plan{workspace_of};
+const Provide<list_conv_plans> provide_list{list};
+const Provide<take_conv_plan> provide_take{take};
 const Provide<run_conv_vendor> provide_run{run};
 
 }  // namespace

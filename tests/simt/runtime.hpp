@@ -2,6 +2,7 @@
 // runs late, events, memory that the host cannot touch, captured graphs. What a program forgets to
 // wait for is still undone, or done in another order, when it looks.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <functional>
 
@@ -29,5 +30,10 @@ int64_t waiting_work();
 /// Queues work on a stream (a handle from cudaStreamCreate; null runs it at once), or records it
 /// where the stream captures.
 void queue_work(void* stream, std::function<void()> work);
+
+/// What stands in for cuDNN has three plans that compute alike: each takes so many ms longer from
+/// now on.
+void set_plan_delays(const std::array<double, 3>& ms);
+double plan_delay(size_t plan);
 
 }  // namespace gliograd::simt

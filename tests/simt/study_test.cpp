@@ -1,6 +1,7 @@
 // The study on the emulated GPU: cross-validation and pretraining as the command line runs them,
 // from a phantom to scores, against the CPU and against themselves by other ways.
 #include <functional>
+#include <sstream>
 
 #include "apps/study/crossval.hpp"
 #include "apps/study/pretrain.hpp"
@@ -26,6 +27,7 @@ study::CrossvalSettings small_settings(const char* device) {
   settings.folds = 2;
   study::TrainSettings& train = settings.train;
   train.device = device;
+  train.plans = "heuristic";  // timing is a test of its own
   train.width = 8;
   train.window = 32;
   train.epochs = 2;
@@ -141,12 +143,13 @@ TEST_CASE(
 TEST_CASE("GPU study: TF32 trains too; layers that no plan serves are said once") {
   use_device();
   study::CrossvalSettings settings = small_settings("cuda");
+  settings.train.epochs = 1;
+  settings.train.window = 16;
   const std::string whole = scores_of(settings);
   settings.train.dtype = "tf32";
   CHECK(scores_of(settings) != whole);
   settings.train.width = 12;  // no whole 16 bytes of bf16
   settings.train.dtype = "bf16";
-  settings.train.epochs = 1;
   std::vector<std::string> said;
   set_log_sink([&](LogLevel, const std::string& line) { said.push_back(line); });
   scores_of(settings);
@@ -155,9 +158,61 @@ TEST_CASE("GPU study: TF32 trains too; layers that no plan serves are said once"
   for (const std::string& line : said) {
     if (line.find("slower kernels of any shape") == std::string::npos) continue;
     ++notes;
-    CHECK(line.find("\n  conv forward, bf16 4x32x32x8 to 12, 3x3 / 1") != std::string::npos);
+    CHECK(line.find("\n  conv forward, bf16 4x16x16x8 to 12, 3x3 / 1") != std::string::npos);
   }
   CHECK(notes == 1);
+  expect_nothing();
+}
+
+TEST_CASE("GPU study: the fastest plan is taken by all folds, kept, and taken again") {
+  use_device();
+  study::CrossvalSettings settings = small_settings("cuda");
+  settings.train.plans = "timed";
+  settings.train.epochs = 1;
+  const auto plans_of = [&](study::MemoryRunStore& store) {
+    run(settings, store);
+    std::map<std::string, int> plans;
+    std::istringstream in(store.load_plans());
+    std::string line;
+    std::getline(in, line);
+    while (std::getline(in, line)) {
+      const size_t at = line.find(',') + 1;
+      ++plans[line.substr(at, line.find(',', at) - at)];
+    }
+    return plans;
+  };
+  simt::set_plan_delays({2, 0, 4});
+  study::MemoryRunStore timed;
+  const std::map<std::string, int> chosen = plans_of(timed);
+  simt::set_plan_delays({});
+  REQUIRE(chosen.size() == 1);
+  CHECK(chosen.begin()->first == "engine 2: b");
+  // 4 layers forward, 3 back to data, 4 to weights; forward again at the batch of evaluation.
+  CHECK(chosen.begin()->second == 15);
+  CHECK(timed.load_plans().find("\nconv forward f32 4x32x32x8 to 32x32x8 by 3x3 / 1 from -1:-1,") !=
+        std::string::npos);
+
+  // What is recorded is not timed again; what does not exist is, and no other.
+  std::string text = timed.load_plans();
+  for (size_t at = 0; (at = text.find("engine 2: b", at)) != std::string::npos;)
+    text[at + 7] = '3', text[at + 10] = 'c';
+  study::MemoryRunStore recorded;
+  recorded.save_plans(text);
+  CHECK(plans_of(recorded) == std::map<std::string, int>{{"engine 3: c", 15}});
+  const size_t gone = text.find("engine 3: c");
+  text.replace(gone, 11, "engine 9: z");
+  study::MemoryRunStore stale;
+  stale.save_plans(text);
+  simt::set_plan_delays({0, 3, 3});
+  CHECK(plans_of(stale) == std::map<std::string, int>{{"engine 1: a", 1}, {"engine 3: c", 14}});
+  simt::set_plan_delays({});
+
+  for (const bool deterministic : {true, false}) {
+    settings.train.deterministic = deterministic;
+    settings.train.plans = deterministic ? "timed" : "heuristic";
+    study::MemoryRunStore none;
+    CHECK(plans_of(none).empty());
+  }
   expect_nothing();
 }
 

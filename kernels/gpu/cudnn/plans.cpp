@@ -107,6 +107,15 @@ PlanFacts facts_of(const Descriptor& config) {
       config.children(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1).at(0);
   PlanFacts facts;
   facts.engine = engine.integer(CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
+  facts.name = "engine " + std::to_string(facts.engine) + ":";
+  for (const Descriptor& choice :
+       config.children(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR,
+                       CUDNN_KNOB_TYPE_COUNTS)) {
+    const auto knob = choice.list<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE,
+                                                          CUDNN_TYPE_KNOB_TYPE, 1);
+    facts.name += " " + std::to_string(static_cast<int>(knob.at(0))) + "=" +
+                  std::to_string(choice.integer(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
+  }
   const auto notes = engine.list<cudnnBackendNumericalNote_t>(
       CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
   const auto has = [&](cudnnBackendNumericalNote_t note) {
@@ -189,8 +198,9 @@ PlanRules rules_for(const ConvShape& s, bool deterministic) {
           .most_workspace = (int64_t{8} << 20) + 3 * weights};
 }
 
-std::optional<Plan> find_plan(const Target& target, const Descriptor& graph,
-                              const PlanRules& rules) {
+std::vector<Plan> find_plans(const Target& target, const Descriptor& graph, const PlanRules& rules,
+                             int most, const std::string& name) {
+  std::vector<Plan> plans;
   for (const cudnnBackendHeurMode_t mode :
        {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
     for (const Descriptor& config : configurations(target, graph, mode)) {
@@ -198,13 +208,25 @@ std::optional<Plan> find_plan(const Target& target, const Descriptor& graph,
       const bool right_cores = rules.tensor_cores == TensorCores::either ||
                                facts.tensor_cores == (rules.tensor_cores == TensorCores::needed);
       if (!right_cores || (rules.deterministic && !facts.deterministic)) continue;
+      const bool known = std::any_of(plans.begin(), plans.end(),
+                                     [&](const Plan& one) { return one.facts.name == facts.name; });
+      if (known || (!name.empty() && facts.name != name)) continue;
       std::optional<Descriptor> plan = plan_of(target, config);
       if (!plan) continue;
       facts.workspace = plan->integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE);
-      if (facts.workspace <= rules.most_workspace) return Plan{std::move(*plan), facts};
+      if (facts.workspace > rules.most_workspace) continue;
+      plans.push_back({std::move(*plan), facts});
+      if (!name.empty() || static_cast<int>(plans.size()) >= most) return plans;
     }
   }
-  return std::nullopt;
+  return plans;
+}
+
+std::optional<Plan> find_plan(const Target& target, const Descriptor& graph,
+                              const PlanRules& rules) {
+  std::vector<Plan> plans = find_plans(target, graph, rules, 1);
+  if (plans.empty()) return std::nullopt;
+  return std::move(plans.front());
 }
 
 }  // namespace gliograd::kernels::cudnn

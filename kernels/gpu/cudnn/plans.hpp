@@ -3,6 +3,8 @@
 // searched. A plan can be made for a GPU that is not there, from its description.
 #pragma once
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "kernels/conv.hpp"
 #include "kernels/gpu/cudnn/descriptor.hpp"
@@ -27,6 +29,7 @@ Descriptor conv_graph(const Target& target, ConvPass pass, const ConvShape& shap
 
 struct PlanFacts {
   int64_t engine = 0;
+  std::string name;       // "engine 62: 5=1 18=3", the knobs by cuDNN's numbers
   int64_t workspace = 0;  // bytes
   bool tensor_cores = false;
   bool deterministic = true;
@@ -51,7 +54,11 @@ struct PlanRules {
 /// 8 MiB and three times the weights; tensor cores for 16-bit types and TF32 alone.
 PlanRules rules_for(const ConvShape& shape, bool deterministic);
 
-/// The first plan in the order of the heuristics (A, then B, then fallback) that keeps the rules.
+/// The first `most` plans in the order of the heuristics (A, then B, then fallback) that keep the
+/// rules, no two alike. With a `name`: that one alone.
+std::vector<Plan> find_plans(const Target& target, const Descriptor& graph, const PlanRules& rules,
+                             int most, const std::string& name = "");
+/// The first of them.
 std::optional<Plan> find_plan(const Target& target, const Descriptor& graph,
                               const PlanRules& rules);
 
