@@ -1,6 +1,6 @@
-// Augmentation on a GPU: one launch draws what is done to each image of a batch, one gathers,
-// warps, changes, normalizes and casts it. The arithmetic is that of augment_params.hpp,
-// augment_map.hpp and augment_pixel.hpp, so parameters, maps and values have the bits of the CPU.
+// Augmentation on a GPU: one launch draws what is done to each image of a batch, gathers, warps,
+// changes, normalizes and casts it. The arithmetic is that of augment_params.hpp, augment_map.hpp
+// and augment_pixel.hpp, so parameters, maps and values have the bits of the CPU.
 //
 // Bytes an image, at least: its window of the stored set once (one byte a value), the batch once.
 #pragma once
@@ -19,7 +19,10 @@ struct AugmentBatch {
   // Slices: image i is order[first + i], first being state->draw, or 0 where state is null.
   const int32_t* order = nullptr;
   const StepState* state = nullptr;
-  AugmentParams* params = nullptr;  // [images]
+  // What is done to them: [images], or null where it is drawn by the options, image i as draw
+  // state->draw + i of epoch state->epoch.
+  const AugmentParams* params = nullptr;
+  AugmentOptions options = {};
   // Out: [images, height, width, channels]; channels beyond the input's are 0. masks, [images,
   // height, width] of 0 and 1, may be null.
   void* out = nullptr;
@@ -32,9 +35,6 @@ struct AugmentBatch {
   bool filters = true;
 };
 
-/// params[i] of draw state->draw + i in epoch state->epoch.
-inline const Entry<void(Queue, const AugmentBatch&, const AugmentOptions&)> draw_augment_params{
-    "draw_augment_params"};
 /// The images. Errors: DeviceError where a window with filters is wider than a block's memory holds
 /// (some 590 pixels).
 inline const Entry<void(Queue, const AugmentBatch&)> augment_images{"augment_images"};

@@ -69,7 +69,8 @@ struct AugmentParams {
   ChannelParams channel[kMaxSequences];
 };
 
-/// Names of the Philox counters: `position` of a drawn parameter. Never reuse a number.
+/// Names of the Philox counters: `position` of a drawn parameter. Never reuse a number; those of
+/// the image, and those of a sequence, follow each other.
 enum class Transform : uint32_t {
   flip_y = 1,
   flip_x = 2,
@@ -116,113 +117,165 @@ GG_HD inline float random_factor(uint32_t word, float percent) {
   return portable_exp(signed_uniform(word) * portable_log(1.0f + percent * 0.01f));
 }
 
-namespace augment_detail {
+/// Draws of a sample that know nothing of each other: a thread each where they are many.
+constexpr int kImageDraws = 10;   // flip_y to cutout
+constexpr int kChannelDraws = 9;  // brightness to drop, for each sequence
+static_assert(kImageDraws ==
+              static_cast<int>(Transform::cutout) - static_cast<int>(Transform::flip_y) + 1);
+static_assert(kChannelDraws ==
+              static_cast<int>(Transform::drop) - static_cast<int>(Transform::brightness) + 1);
+GG_HD constexpr int augment_draws(const InputSpec& input) {
+  return kImageDraws + kChannelDraws * input.sequence_count;
+}
 
-struct Draw {
+/// The slot of an epoch whose parameters are drawn.
+struct AugmentDraw {
   PhiloxKey key;
   uint32_t epoch, draw;
-
-  // Words 1 to 3 of a transform, and by word 0 whether it takes place.
-  GG_HD bool happens(Transform transform, uint32_t layer, float probability,
-                     PhiloxBlock& words) const {
-    words = augment_block(key, epoch, draw, layer, static_cast<uint32_t>(transform));
-    return uniform(words.word[0]) < probability;
-  }
 };
 
-GG_HD inline void draw_geometry(const Draw& d, const AugmentOptions& o, AugmentParams& p) {
-  PhiloxBlock r;
-  if (d.happens(Transform::flip_y, 0, o.flip_y_probability, r)) p.flip_y = 1;
-  if (d.happens(Transform::flip_x, 0, o.flip_x_probability, r)) p.flip_x = 1;
-  if (d.happens(Transform::quarter_turn, 0, o.quarter_turn_probability, r)) {
-    p.quarter_turns = 1 + static_cast<int32_t>(below(r.word[1], 3));
-  }
-  if (d.happens(Transform::rotation, 0, o.rotation_probability, r)) {
-    p.rotation = signed_uniform(r.word[1]) * o.rotation_degrees;
-  }
-  if (d.happens(Transform::scale, 0, o.scale_probability, r)) {
-    p.scale = random_factor(r.word[1], o.scale_percent);
-  }
-  if (d.happens(Transform::stretch, 0, o.stretch_probability, r)) {
-    p.stretch = random_factor(r.word[1], o.stretch_percent);
-  }
-  if (d.happens(Transform::shear, 0, o.shear_probability, r)) {
-    p.shear = signed_uniform(r.word[1]) * o.shear_degrees;
-  }
-  if (d.happens(Transform::translation, 0, o.translation_probability, r)) {
-    p.shift_y = signed_uniform(r.word[1]) * o.translation_pixels;
-    p.shift_x = signed_uniform(r.word[2]) * o.translation_pixels;
-  }
-  if (d.happens(Transform::elastic, 0, o.elastic_probability, r)) {
-    p.elastic = uniform(r.word[1]) * o.elastic_pixels;
+/// What a sample has before anything is drawn for it.
+GG_HD inline AugmentParams undrawn(const AugmentDraw& d, const AugmentOptions& o) {
+  AugmentParams p;
+  p.epoch = d.epoch;
+  p.draw = d.draw;
+  p.fill = o.fill;
+  p.elastic_spacing = o.elastic_spacing_pixels;
+  return p;
+}
+
+/// The limit of a transform whose strength is a random_factor(); below 0: it is none.
+GG_HD inline float factor_percent(Transform transform, const AugmentOptions& o) {
+  switch (transform) {
+    case Transform::scale: return o.scale_percent;
+    case Transform::stretch: return o.stretch_percent;
+    case Transform::contrast: return o.contrast_percent;
+    case Transform::gamma: return o.gamma_percent;
+    default: return -1;
   }
 }
 
-GG_HD inline void draw_channel(const Draw& d, const AugmentOptions& o, uint32_t layer,
-                               ChannelParams& c) {
-  PhiloxBlock r;
-  if (d.happens(Transform::brightness, layer, o.brightness_probability, r)) {
-    c.brightness = signed_uniform(r.word[1]) * (o.brightness_percent * 0.01f);
+/// Draw `which` of augment_draws() into p, where no other one writes.
+GG_HD inline void draw_transform(const AugmentDraw& d, int which, const AugmentOptions& o,
+                                 const InputSpec& input, AugmentParams& p) {
+  const int of_channel = which - kImageDraws;  // below 0: of the image
+  const int sequence = of_channel < 0 ? 0 : of_channel / kChannelDraws;
+  const auto transform = of_channel < 0
+                             ? static_cast<Transform>(static_cast<int>(Transform::flip_y) + which)
+                             : static_cast<Transform>(static_cast<int>(Transform::brightness) +
+                                                      of_channel % kChannelDraws);
+  const uint32_t layer = of_channel < 0 ? 0 : static_cast<uint32_t>(1 + sequence);
+  // Word 0 says whether it takes place, words 1 to 3 how.
+  const PhiloxBlock r =
+      augment_block(d.key, d.epoch, d.draw, layer, static_cast<uint32_t>(transform));
+  const float chance = uniform(r.word[0]);
+  // In one place, to which the threads of a warp come together.
+  const float percent = factor_percent(transform, o);
+  const float factor = percent < 0 ? 1.0f : random_factor(r.word[1], percent);
+  ChannelParams& c = p.channel[sequence];
+  switch (transform) {
+    case Transform::flip_y:
+      if (chance < o.flip_y_probability) p.flip_y = 1;
+      break;
+    case Transform::flip_x:
+      if (chance < o.flip_x_probability) p.flip_x = 1;
+      break;
+    case Transform::quarter_turn:
+      if (chance < o.quarter_turn_probability) {
+        p.quarter_turns = 1 + static_cast<int32_t>(below(r.word[1], 3));
+      }
+      break;
+    case Transform::rotation:
+      if (chance < o.rotation_probability) {
+        p.rotation = signed_uniform(r.word[1]) * o.rotation_degrees;
+      }
+      break;
+    case Transform::scale:
+      if (chance < o.scale_probability) p.scale = factor;
+      break;
+    case Transform::stretch:
+      if (chance < o.stretch_probability) p.stretch = factor;
+      break;
+    case Transform::shear:
+      if (chance < o.shear_probability) p.shear = signed_uniform(r.word[1]) * o.shear_degrees;
+      break;
+    case Transform::translation:
+      if (chance < o.translation_probability) {
+        p.shift_y = signed_uniform(r.word[1]) * o.translation_pixels;
+        p.shift_x = signed_uniform(r.word[2]) * o.translation_pixels;
+      }
+      break;
+    case Transform::elastic:
+      if (chance < o.elastic_probability) p.elastic = uniform(r.word[1]) * o.elastic_pixels;
+      break;
+    case Transform::cutout:
+      if (chance < o.cutout_probability) {
+        const int32_t least = input.height < input.width ? input.height : input.width;
+        int32_t side = 1 + static_cast<int32_t>(uniform(r.word[1]) * (o.cutout_percent * 0.01f) *
+                                                static_cast<float>(least));
+        side = side < least ? side : least;
+        p.cutout[0] =
+            static_cast<int32_t>(below(r.word[2], static_cast<uint32_t>(input.height - side + 1)));
+        p.cutout[1] =
+            static_cast<int32_t>(below(r.word[3], static_cast<uint32_t>(input.width - side + 1)));
+        p.cutout[2] = p.cutout[0] + side;
+        p.cutout[3] = p.cutout[1] + side;
+      }
+      break;
+    case Transform::brightness:
+      if (chance < o.brightness_probability) {
+        c.brightness = signed_uniform(r.word[1]) * (o.brightness_percent * 0.01f);
+      }
+      break;
+    case Transform::contrast:
+      if (chance < o.contrast_probability) c.contrast = factor;
+      break;
+    case Transform::gamma:
+      if (chance < o.gamma_probability) c.gamma = factor;
+      break;
+    case Transform::bias:
+      if (chance < o.bias_probability) c.bias = uniform(r.word[1]) * (o.bias_percent * 0.01f);
+      break;
+    case Transform::rician:
+      if (chance < o.rician_probability) c.rician = uniform(r.word[1]) * (o.rician_percent * 0.01f);
+      break;
+    case Transform::noise:
+      if (chance < o.noise_probability) c.gaussian = uniform(r.word[1]) * (o.noise_percent * 0.01f);
+      break;
+    case Transform::blur:
+      if (chance < o.blur_probability) c.blur = uniform(r.word[1]) * o.blur_pixels;
+      break;
+    case Transform::low_resolution:
+      if (chance < o.low_resolution_probability) {
+        c.low_resolution = 1.0f + uniform(r.word[1]) * (o.low_resolution_factor - 1.0f);
+      }
+      break;
+    case Transform::drop:
+      if (chance < o.drop_probability) c.dropped = 1;
+      break;
+    case Transform::drop_all: break;  // keep_one_sequence()
   }
-  if (d.happens(Transform::contrast, layer, o.contrast_probability, r)) {
-    c.contrast = random_factor(r.word[1], o.contrast_percent);
-  }
-  if (d.happens(Transform::gamma, layer, o.gamma_probability, r)) {
-    c.gamma = random_factor(r.word[1], o.gamma_percent);
-  }
-  if (d.happens(Transform::bias, layer, o.bias_probability, r)) {
-    c.bias = uniform(r.word[1]) * (o.bias_percent * 0.01f);
-  }
-  if (d.happens(Transform::rician, layer, o.rician_probability, r)) {
-    c.rician = uniform(r.word[1]) * (o.rician_percent * 0.01f);
-  }
-  if (d.happens(Transform::noise, layer, o.noise_probability, r)) {
-    c.gaussian = uniform(r.word[1]) * (o.noise_percent * 0.01f);
-  }
-  if (d.happens(Transform::blur, layer, o.blur_probability, r)) {
-    c.blur = uniform(r.word[1]) * o.blur_pixels;
-  }
-  if (d.happens(Transform::low_resolution, layer, o.low_resolution_probability, r)) {
-    c.low_resolution = 1.0f + uniform(r.word[1]) * (o.low_resolution_factor - 1.0f);
-  }
-  if (d.happens(Transform::drop, layer, o.drop_probability, r)) c.dropped = 1;
 }
 
-}  // namespace augment_detail
+/// After all draws: where every sequence was dropped, one stays.
+GG_HD inline void keep_one_sequence(const AugmentDraw& d, const InputSpec& input,
+                                    AugmentParams& p) {
+  int dropped = 0;
+  for (int c = 0; c < input.sequence_count; ++c) dropped += p.channel[c].dropped;
+  if (dropped == 0 || dropped < input.sequence_count) return;
+  const PhiloxBlock r =
+      augment_block(d.key, d.epoch, d.draw, 0, static_cast<uint32_t>(Transform::drop_all));
+  p.channel[below(r.word[1], static_cast<uint32_t>(input.sequence_count))].dropped = 0;
+}
 
 /// The parameters of one sample: `draw` is its slot in the epoch, so a slice drawn twice in an
 /// epoch is changed in two ways.
 GG_HD inline AugmentParams draw_augment(PhiloxKey key, uint32_t epoch, uint32_t draw,
                                         const AugmentOptions& o, const InputSpec& input) {
-  const augment_detail::Draw d{key, epoch, draw};
-  AugmentParams p;
-  p.epoch = epoch;
-  p.draw = draw;
-  p.fill = o.fill;
-  p.elastic_spacing = o.elastic_spacing_pixels;
-  augment_detail::draw_geometry(d, o, p);
-  PhiloxBlock r;
-  if (d.happens(Transform::cutout, 0, o.cutout_probability, r)) {
-    const int32_t least = input.height < input.width ? input.height : input.width;
-    int32_t side = 1 + static_cast<int32_t>(uniform(r.word[1]) * (o.cutout_percent * 0.01f) *
-                                            static_cast<float>(least));
-    side = side < least ? side : least;
-    p.cutout[0] =
-        static_cast<int32_t>(below(r.word[2], static_cast<uint32_t>(input.height - side + 1)));
-    p.cutout[1] =
-        static_cast<int32_t>(below(r.word[3], static_cast<uint32_t>(input.width - side + 1)));
-    p.cutout[2] = p.cutout[0] + side;
-    p.cutout[3] = p.cutout[1] + side;
-  }
-  int dropped = 0;
-  for (int c = 0; c < input.sequence_count; ++c) {
-    augment_detail::draw_channel(d, o, static_cast<uint32_t>(1 + c), p.channel[c]);
-    dropped += p.channel[c].dropped;
-  }
-  if (input.sequence_count > 0 && dropped == input.sequence_count) {
-    d.happens(Transform::drop_all, 0, 1.0f, r);
-    p.channel[below(r.word[1], static_cast<uint32_t>(input.sequence_count))].dropped = 0;
-  }
+  const AugmentDraw d{key, epoch, draw};
+  AugmentParams p = undrawn(d, o);
+  for (int i = 0; i < augment_draws(input); ++i) draw_transform(d, i, o, input, p);
+  keep_one_sequence(d, input, p);
   return p;
 }
 

@@ -47,10 +47,6 @@ SampleBatch empty_batch(Stream& stream, const InputSpec& input, const BatchForm&
   return batch;
 }
 
-Tensor params_memory(Stream& stream, int64_t images) {
-  return empty(stream, {images * static_cast<int64_t>(sizeof(AugmentParams))}, DType::u8);
-}
-
 const int32_t* order_of(const Tensor& x) {
   GG_CHECK(x.defined() && x.dtype == DType::i32 && x.device() == Device::cuda,
            "next batch: the order must be i32 on the GPU");
@@ -96,15 +92,13 @@ SampleBatch augment_next(Stream& stream, const ResidentSet& set, const InputSpec
   check_form(input, form);
   GG_CHECK(stream.device() == Device::cuda, "augment_next: the stream must be a GPU's");
   SampleBatch out = empty_batch(stream, input, form);
-  const Tensor params = params_memory(stream, form.images);
   kernels::AugmentBatch batch = batch_of(stream, set, input, out);
   batch.order = order_of(order);
   batch.state = stream.state();
-  batch.params = reinterpret_cast<AugmentParams*>(params.raw());
+  batch.options = options;
   batch.filters = options.blur_probability > 0 || options.low_resolution_probability > 0;
   batch.most_knots =
       options.elastic_probability > 0 ? knots_of(options.elastic_spacing_pixels, input) : 0;
-  kernels::draw_augment_params(stream.queue(), batch, options);
   kernels::augment_images(stream.queue(), batch);
   return out;
 }
@@ -139,7 +133,7 @@ SampleBatch augment_as(Stream& stream, const ResidentSet& set, const InputSpec& 
   const Tensor drawn = uploaded(stream, params.data(), static_cast<int64_t>(params.size_bytes()));
   kernels::AugmentBatch batch = batch_of(stream, set, input, out);
   batch.order = static_cast<const int32_t*>(order.raw());
-  batch.params = reinterpret_cast<AugmentParams*>(drawn.raw());
+  batch.params = reinterpret_cast<const AugmentParams*>(drawn.raw());
   batch.filters = false;
   for (const AugmentParams& p : params) {
     if (p.elastic > 0) {

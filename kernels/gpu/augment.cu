@@ -1,6 +1,8 @@
 // A block makes a few rows of one image, all its channels, a thread a pixel: every value is
-// computed where it is stored. Where a sequence is blurred or brought to low resolution, the block
-// first makes those rows of it, and as many above and below as the filters reach, in shared memory.
+// computed where it is stored. What is done to the image each of its blocks draws for itself, a
+// thread a transform: to wait for one thread that draws them all would take longer. Where a
+// sequence is blurred or brought to low resolution, the block first makes those rows of it, and as
+// many above and below as the filters reach, in shared memory.
 #include "kernels/augment.hpp"
 #include "kernels/gpu/launch.cuh"
 #include "kernels/gpu/pack.cuh"
@@ -269,6 +271,25 @@ __device__ void store_pixel(const Image& image, int y, int x, const float (&v)[k
   }
 }
 
+// Of the block's image. All threads come here together.
+__device__ void take_params(const AugmentBatch& batch, AugmentParams& params) {
+  if (batch.params != nullptr) {
+    if (threadIdx.x == 0) params = batch.params[blockIdx.y];
+    __syncthreads();
+    return;
+  }
+  const AugmentDraw draw{batch.key, static_cast<uint32_t>(batch.state->epoch),
+                         static_cast<uint32_t>(batch.state->draw) + blockIdx.y};
+  if (threadIdx.x == 0) params = undrawn(draw, batch.options);
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < augment_draws(batch.input); i += kThreads) {
+    draw_transform(draw, i, batch.options, batch.input, params);
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) keep_one_sequence(draw, batch.input, params);
+  __syncthreads();
+}
+
 template <class T>
 __global__ void __launch_bounds__(kThreads, kBlocks<T>)
     images_kernel(AugmentBatch batch, int rows) {
@@ -286,8 +307,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>)
   const int y1 = y0 + rows < input.height ? y0 + rows : input.height;
   const int32_t first = batch.state != nullptr ? batch.state->draw : 0;
   const int64_t slice = batch.order[first + static_cast<int>(blockIdx.y)];
-  if (threadIdx.x == 0) params = batch.params[blockIdx.y];
-  __syncthreads();
+  take_params(batch, params);
 
   const int columns = spline_knots(input.width, params.elastic_spacing);
   if (params.elastic > 0) {
@@ -361,28 +381,10 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>)
   }
 }
 
-__global__ void params_kernel(AugmentBatch batch, AugmentOptions options) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= batch.images) return;
-  const StepState& state = *batch.state;
-  batch.params[i] = draw_augment(batch.key, static_cast<uint32_t>(state.epoch),
-                                 static_cast<uint32_t>(state.draw) + static_cast<uint32_t>(i),
-                                 options, batch.input);
-}
-
 __global__ void rows_kernel(GatherRows g) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= g.rows * g.width) return;
   g.to[i] = g.table[g.order[g.state->draw + i / g.width] * g.width + i % g.width];
-}
-
-void draw_params(Queue queue, const AugmentBatch& batch, const AugmentOptions& options) {
-  constexpr int kBlock = 32;  // draws are long and few: as many multiprocessors as there are
-  launch({.name = "draw_augment_params",
-          .grid = static_cast<unsigned>((batch.images + kBlock - 1) / kBlock),
-          .block = kBlock,
-          .cost = {.bytes = static_cast<double>(batch.images) * sizeof(AugmentParams)}},
-         queue, params_kernel, batch, options);
 }
 
 void images(Queue queue, const AugmentBatch& batch) {
@@ -424,7 +426,6 @@ void rows(Queue queue, const GatherRows& g) {
          queue, rows_kernel, g);
 }
 
-const Provide<draw_augment_params> provide_params{draw_params};
 const Provide<augment_images> provide_images{images};
 const Provide<gather_rows> provide_rows{rows};
 

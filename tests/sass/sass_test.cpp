@@ -72,8 +72,6 @@ TEST_CASE("SASS: no kernel spills") {
   const Disassembly* all = disassembly("no kernel spills");
   if (all == nullptr) return;
   for (const KernelCode& k : all->code) {
-    // Draws what is done to one image, sequence by sequence: an array that is walked by an index.
-    if (k.file == "augment" && k.name == "params_kernel") continue;
     INFO(k.text());
     CHECK(k.stack_bytes == 0);
     CHECK(k.count("LDL") + k.count("STL") == 0);
@@ -271,7 +269,7 @@ TEST_CASE("SASS: the augmentation is what the tour says") {
     INFO(k.text());
     CHECK(k.loads(8) == 9);     // four neighbors, for filters and for pixels; the mask
     CHECK(k.stores(128) == 1);  // a pixel of eight channels
-    CHECK(k.order.size() < 5500);
+    CHECK(k.order.size() < 6000);  // of which some 700 draw, once a block
   }
 }
 

@@ -128,6 +128,35 @@ TEST_CASE("GPU augmentation: nothing changed is the plain window; one transform 
   expect_nothing();
 }
 
+TEST_CASE(
+    "GPU augmentation: where all sequences are dropped the CPU's one stays; each transform drawn") {
+  const std::unique_ptr<Stream> cpu = Stream::cpu(), gpu = fresh_stream();
+  const Toy toy(3, 20, 18, 3, fresh_seed());
+  const DeviceSet there(*gpu, toy.set);
+  const InputSpec input = input_of(3, MaskUse::channel, 17, 15);
+  StepState at;
+  at.epoch = static_cast<int32_t>(fresh_seed() % 1000);
+  at.draw = 2;
+  gpu->write_state(at);
+  const std::vector<int32_t> slices = {2, 1, 0, 2, 2, 0, 1, 0, 1, 1, 2, 0};
+  std::vector<double> order(14, 0);
+  for (size_t i = 0; i < slices.size(); ++i) order[2 + i] = slices[i];
+  const Tensor epoch = from_values(*gpu, {14}, order, DType::i32);
+  const BatchForm form{.images = 12, .dtype = DType::f32, .channels = 4};
+  const auto compare = [&](const char* what, const AugmentOptions& o) {
+    INFO(what, ", epoch ", at.epoch);
+    CHECK(to_values(augment(*cpu, toy.set, input, slices, o, at, WithMasks::no).images) ==
+          to_values(augment_next(*gpu, there.set(), input, epoch, o, form).images));
+  };
+  compare("nothing", {});
+  compare("flips", {.flip_y_probability = 0.5f, .flip_x_probability = 0.5f});
+  compare("rotation", {.rotation_probability = 1, .rotation_degrees = 25});
+  compare("cutout", {.cutout_probability = 1, .cutout_percent = 60});
+  compare("noise", {.noise_probability = 1, .noise_percent = 20});
+  compare("all dropped", {.drop_probability = 1});
+  expect_nothing();
+}
+
 TEST_CASE("GPU augmentation: what cannot be is refused") {
   const std::unique_ptr<Stream> gpu = fresh_stream();
   Toy toy(2, 9, 9, 3, 1);

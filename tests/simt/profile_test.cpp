@@ -47,8 +47,7 @@ TEST_CASE("GPU profile: each launch of a step belongs to a row, with its cost") 
   CHECK(conv.launches.size() == 2);
   CHECK(conv.by == "cuDNN, emulated");
   CHECK(row_of(p, "update", "optimizer", "").launches.size() == 3);
-  CHECK(row_of(p, "input", "gather and augment", "").by ==
-        "draw_augment_params, augment_images, gather_rows");
+  CHECK(row_of(p, "input", "gather and augment", "").by == "augment_images, gather_rows");
   int on_gpu = 0;
   for (const TraceEvent& event : p.trace) on_gpu += event.on_gpu ? 1 : 0;
   CHECK(on_gpu == p.launches);
