@@ -2,6 +2,7 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -36,6 +37,8 @@ struct Capture {
   std::vector<Node> nodes;
   bool invalid = false;
 };
+
+std::atomic<int64_t> clock_ahead_us{0};  // of the events' clock before the host's
 
 struct EventState {
   int64_t recorded = 0;  // records queued
@@ -183,6 +186,8 @@ void set_device(const DeviceOptions& wanted) {
   options = wanted;
   choices.seed(wanted.seed);
 }
+
+void advance_clock(double ms) { clock_ahead_us += static_cast<int64_t>(1000 * ms); }
 
 int64_t device_memory_bytes() {
   const std::lock_guard guard(lock);
@@ -387,7 +392,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const int64_t version = ++state->recorded;
   add_item(on, [=] {
     state->passed = version;
-    state->time = std::chrono::steady_clock::now();
+    state->time = std::chrono::steady_clock::now() + std::chrono::microseconds(clock_ahead_us);
   });
   return cudaSuccess;
 }

@@ -31,8 +31,12 @@ int64_t waiting_work();
 /// where the stream captures.
 void queue_work(void* stream, std::function<void()> work);
 
+/// Events that are recorded from now on say that so much more time has passed: work that is slow
+/// without keeping anybody waiting.
+void advance_clock(double ms);
+
 /// What stands in for cuDNN has three plans that compute alike: each takes so many ms longer from
-/// now on.
+/// now on, by that clock.
 void set_plan_delays(const std::array<double, 3>& ms);
 double plan_delay(size_t plan);
 

@@ -181,7 +181,7 @@ TEST_CASE("GPU study: the fastest plan is taken by all folds, kept, and taken ag
     }
     return plans;
   };
-  simt::set_plan_delays({2, 0, 4});
+  simt::set_plan_delays({4000, 0, 9000});
   study::MemoryRunStore timed;
   const std::map<std::string, int> chosen = plans_of(timed);
   simt::set_plan_delays({});
@@ -203,7 +203,7 @@ TEST_CASE("GPU study: the fastest plan is taken by all folds, kept, and taken ag
   text.replace(gone, 11, "engine 9: z");
   study::MemoryRunStore stale;
   stale.save_plans(text);
-  simt::set_plan_delays({0, 3, 3});
+  simt::set_plan_delays({0, 5000, 5000});
   CHECK(plans_of(stale) == std::map<std::string, int>{{"engine 1: a", 1}, {"engine 3: c", 14}});
   simt::set_plan_delays({});
 
