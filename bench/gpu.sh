@@ -10,7 +10,8 @@
 # build/gpu/parts. The last thing done is the result file, bench/results/gpu-NAME-DATE.json (or in
 # FOLDER), of all parts so far, and a short table. Exit 1 where a part failed; the others are run all
 # the same. PEERS_OPTIONS goes to bench/peers/gpu_step.py: PEERS_OPTIONS="--cells subtype:80:32". The
-# peers are step and augment; alone (--only step) one is given the part's whole time.
+# peers are step, augment, folds, memory and, only where asked for, curves; alone (--only step) one is
+# given the part's whole time.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -35,7 +36,7 @@ while [ $# -gt 0 ]; do
       [ -n "${2:-}" ] || usage "--only wants a regular expression"
       only=$2
       shift 2 ;;
-    --help) sed -n '2,15s/^# \?//p' "$0"; exit 0 ;;
+    --help) sed -n '2,16s/^# \?//p' "$0"; exit 0 ;;
     *) usage "unknown option $1" ;;
   esac
 done
@@ -127,8 +128,13 @@ peers() {
   [ $status -eq 0 ] || [ $status -eq 77 ] || failed=1
 }
 part_peers() {
-  peers step 250 bench/peers/gpu_step.py ${PEERS_OPTIONS:-}
-  peers augment 80 bench/peers/gpu_augment.py
+  peers step 200 bench/peers/gpu_step.py ${PEERS_OPTIONS:-}
+  peers augment 60 bench/peers/gpu_augment.py
+  peers folds 120 bench/peers/gpu_folds.py
+  peers memory 70 bench/peers/gpu_memory.py
+  # Long enough to be asked for: the curves of both.
+  [[ -z $only || ! curves =~ $only ]] || peers curves 450 bench/peers/gpu_step.py --cells curves \
+    --presets light --modes eager,graph-compiled --rounds 3
 }
 
 for part in "${parts[@]}"; do

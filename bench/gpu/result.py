@@ -57,6 +57,8 @@ def main():
                 r = row["over_best"]
                 print(f"peers  {row['cell']:<22} {r['ratio']:.2f}x of {row['best']} "
                       f"({r['interval'][0]:.2f} to {r['interval'][1]:.2f})")
+            elif part == "peers" and "text" in row:
+                print(f"peers  {row['text']}")
             elif "status" in row:
                 print(f"{part:<8} {row['name']:<36} {row['status']}")
     for row in result["parts"].get("bench", []):

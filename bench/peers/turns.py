@@ -22,21 +22,27 @@ class EngineError(RuntimeError):
 class Engine:
     """One program that serves. Errors: EngineError with what it said, or that it ended."""
 
-    def __init__(self, command):
+    def __init__(self, command, environment=None):
         self.facts, self.process = {}, None
         try:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                            text=True)
+                                            text=True, env={**os.environ, **(environment or {})})
         except OSError as error:
             raise EngineError(f"{command[0]}: {error.strerror}") from None
 
     def ask(self, request):
+        self.send(request)
+        return self.receive()
+
+    def send(self, request):
         try:
             self.process.stdin.write(request + "\n")
             self.process.stdin.flush()
-            line = self.process.stdout.readline()
         except OSError:
-            line = ""
+            pass  # receive() finds that it ended
+
+    def receive(self):
+        line = self.process.stdout.readline()
         try:
             answer = json.loads(line) if line else {"error": "the program ended"}
         except ValueError:
@@ -54,6 +60,7 @@ class Engine:
             self.process.stdin.close()
         except OSError:
             pass
+        self.process.stdout.close()
         try:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
@@ -67,10 +74,10 @@ def request(word, **options):
                               for name, value in options.items()])
 
 
-def python_engine(program, *options):
+def python_engine(program, *options, environment=None):
     """The engine that `program` of this folder is when it is called with `serve`."""
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), program)
-    return Engine([sys.executable, path, "serve", *options])
+    return Engine([sys.executable, path, "serve", *options], environment)
 
 
 def serve(answers):

@@ -37,9 +37,10 @@ echo '{"name": "device_cases_test", "status": "passed", "exit": 0, "seconds": 1,
   >"$work/parts/test.jsonl"
 echo '{"cell": "subtype:80:32", "best": "torch graph", "over_best": {"ratio": 1.44, "interval": [1.4, 1.5]}}' \
   >"$work/parts/peers.jsonl"
+echo '{"cell": "memory:a", "text": "memory:a: 0.80x of the peak bytes"}' >>"$work/parts/peers.jsonl"
 table=$(PATH="$work/bin:$PATH" GLIOGRAD_COMMIT=abc python3 "$root/bench/gpu/result.py" "$work/parts" "$work/out")
 file=$(echo "$work"/out/gpu-nvidia-test-9-*.json)
-for text in "device_cases_test" "passed" "1.44x of torch graph (1.40 to 1.50)" "$file"; do
+for text in "device_cases_test" "passed" "1.44x of torch graph (1.40 to 1.50)" "0.80x of the peak bytes" "$file"; do
   [[ $table == *"$text"* ]] || {
     echo "the table lacks \"$text\": $table"
     failed=1

@@ -22,6 +22,7 @@ except ImportError:
     sys.exit(77)
 sys.path.insert(0, PEERS)
 import augmentation  # noqa: E402
+import torch_folds  # noqa: E402
 import torch_step  # noqa: E402
 from torch_device import TorchDevice  # noqa: E402
 
@@ -32,7 +33,9 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, {peers!r})
 import turns
-turns.serve({{"setup": lambda options: {{"peak_bytes": 1}}, "round": lambda options: {{"ms": 1e-3}},
+def round(options):
+    return {{"ms": 1e-3 if options[""] != ["1"] else 3e-3}}
+turns.serve({{"setup": lambda options: {{"peak_bytes": 1}}, "round": round,
              "largest": lambda options: {{"largest_batch": 40, "refused": "fake"}}}})
 """
 
@@ -202,7 +205,82 @@ class Steps(unittest.TestCase):
             one.check_images()
 
 
+class Folds(unittest.TestCase):
+    SMALL = {"folds": "3", "epochs": "2", "size": "16", "batch": "4", "patients": "7", "slices": "3"}
+
+    def plan(self):
+        return torch_folds.Plan(torch, TorchDevice("cpu"), self.SMALL)
+
+    def test_each_patient_is_tested_once_and_trains_no_fold_that_tests_it(self):
+        plan = self.plan()
+        tested = []
+        for fold in range(3):
+            scores = plan.scores(fold, lambda rows: torch.full((len(rows),), 0.25))
+            self.assertEqual(set(scores.values()), {0.25})
+            tested += scores
+            trained = set(plan.patient[plan.table(fold)].tolist())
+            self.assertEqual(trained, set(range(7)) - set(scores))
+        self.assertEqual(sorted(tested), list(range(7)))
+        self.assertEqual(plan.steps, 2 * 4)  # 15 slices at most, 4 a batch
+        self.assertEqual(plan.rates[-1].item(), 0)
+        self.assertAlmostEqual(plan.rates[3].item(), 2e-3, places=6)  # after the warm-up
+        self.assertLess(plan.rates[7].item(), 1e-3)
+
+    def test_the_loop_and_vmap_compute_the_same_losses(self):
+        plan = self.plan()
+        stacked = torch_folds.Stacked(plan, "eager", torch.float32)
+        singles = [torch_folds.Single(plan, "eager") for _ in range(3)]
+        stacked.begin()
+        stacked.base[-2].p = 0.0  # dropout
+        total = 0
+        for fold, single in enumerate(singles):
+            single.begin(fold)
+            single.net[-2].p = 0.0
+            part = stacked.uniforms[fold * 4:fold * 4 + 4]
+            total += single.loss_eagerly(part).item()
+        self.assertLess(abs(stacked.loss_eagerly(stacked.uniforms).item() - total), 0.03)
+
+    def test_each_way_trains_and_one_that_does_not_is_found(self):
+        answers = torch_folds.Answers(TorchDevice("cpu"))
+        for way in ("loop", "vmap"):
+            answers.setup({**self.SMALL, "way": way})
+            self.assertEqual(answers.round({"": []})["patients"], 7)
+        self.assertEqual(answers.round({"": []})["images"], 3 * 8 * 4)
+        answers.plan.rates.zero_()
+        with self.assertRaisesRegex(RuntimeError, "weights did not change"):
+            answers.round({"": []})
+        answers.setup({**self.SMALL, "way": "loop"})
+        self.assertEqual(answers.round({"": ["1"]})["patients"], 2)
+        answers.plan.data.scales.fill_(float("nan"))
+        with self.assertRaisesRegex(RuntimeError, "the loss is nan"):
+            answers.round({"": []})
+        with self.assertRaisesRegex(ValueError, "folds must be 2 to 7"):
+            answers.setup({**self.SMALL, "folds": "8"})
+
+
 class Programs(unittest.TestCase):
+    def test_folds_in_turn_with_ours(self):
+        rows, said = run("gpu_folds.py", "--ways", "loop,vmap,streams,processes2,processes2-mps",
+                         "--folds", "3", "--epochs", "1", "--patients", "7", "--slices", "3", "--size", "16",
+                         "--batch", "4", "--rounds", "2")
+        row = rows[0]
+        self.assertEqual(row["rounds"], {"ours 10 at once": 2, "ours 1 at once": 2, "loop": 2, "vmap": 2,
+                                         "processes2": 2})
+        self.assertEqual(row["ours"], "ours 10 at once")
+        self.assertAlmostEqual(row["over_one_after_another"]["ratio"], 3)
+        self.assertGreater(row["over_best"]["ratio"], 1)
+        self.assertIn("no streams on a CPU", row["errors"]["streams"])
+        self.assertIn("processes2-mps", row["errors"])
+        self.assertIn("3.00x (3.00 to 3.00) of one after another", said)
+
+    def test_memory_and_the_largest_batch(self):
+        rows, _ = run("gpu_memory.py", "--cells", "subtype:16:4", "--modes", "eager", "--limit", "8")
+        row = rows[0]
+        self.assertEqual(row["largest_batch"], {"ours bf16": 40, "torch eager": 8})
+        self.assertEqual(row["largest_batch_ratio"], 5)
+        self.assertIn("5.00x of the largest batch", row["text"])
+        self.assertNotIn("peak_bytes_ratio", row)  # PyTorch counts no bytes on a CPU
+
     def test_steps_in_turn_with_ours(self):
         rows, said = run("gpu_step.py", "--cells", "subtype:16:4", "--modes", "eager,graph",
                          "--pipelines", "affine", "--rounds", "2", "--steps", "1", "--presets", "light,off",
