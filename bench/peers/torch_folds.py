@@ -206,6 +206,11 @@ class Stacked:
         self.before = [v.detach().clone() for v in self.parameters.values()]
         self.schedule.restart()
 
+    def state(self, fold):
+        """(parameters, buffers) of one fold's network."""
+        return tuple({name: value[fold] for name, value in part.items()}
+                     for part in (self.parameters, self.buffers))
+
     def finish(self):
         torch, plan = self.plan.torch, self.plan
         check(torch, self.loss / plan.folds, self.before, list(self.parameters.values()),
@@ -213,8 +218,7 @@ class Stacked:
         self.base.eval()
         scores = {}
         for fold in range(plan.folds):
-            state = tuple({name: value[fold] for name, value in part.items()}
-                          for part in (self.parameters, self.buffers))
+            state = self.state(fold)
 
             def probabilities(rows):
                 with torch.autocast(plan.device.name, dtype=torch.bfloat16):

@@ -238,6 +238,8 @@ class Folds(unittest.TestCase):
             single.net[-2].p = 0.0
             part = stacked.uniforms[fold * 4:fold * 4 + 4]
             total += single.loss_eagerly(part).item()
+            for name, value in stacked.state(fold)[0].items():
+                self.assertTrue(torch.equal(value, single.net.state_dict()[name]), name)
         self.assertLess(abs(stacked.loss_eagerly(stacked.uniforms).item() - total), 0.03)
 
     def test_each_way_trains_and_one_that_does_not_is_found(self):
