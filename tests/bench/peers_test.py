@@ -302,7 +302,7 @@ class Programs(unittest.TestCase):
                       "gather,nonsense", "--more-modes", "eager", "--rounds", "2", "--batches", "1")
         self.assertEqual(rows[0]["rounds"], {"gather": 2, "gather eager": 2, "ours bf16": 2})
         self.assertEqual(rows[0]["modes"], {"gather": "default", "gather eager": "eager"})
-        self.assertEqual(rows[0]["images_per_second"]["ours f32"], [3e6, 3e6, 3e6])
+        self.assertEqual(rows[0]["images_per_second"]["ours f32"], [1e6, 1e6, 1e6])
         self.assertIn("no pipeline nonsense", rows[0]["errors"]["nonsense"])
         self.assertGreater(rows[0]["over_best"]["ratio"], 1)
 
