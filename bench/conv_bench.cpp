@@ -55,7 +55,7 @@ void run(benchmark::State& state, const Shape2d& shape, Pass pass, Algorithm alg
   const Geometry g = geometry_of(x, weight, {}, shape.options);
   const Tensor dy = random_tensor(*stream, {g.n, g.ho, g.wo, g.co});
   if (algorithm != Algorithm::own) {
-    const std::string found = onednn_implementation(*stream, g, algorithm, pass);
+    const std::string found = onednn_implementation(*stream, g, DType::f32, algorithm, pass);
     if (algorithm != Algorithm::direct && (g.ci % 16 != 0 || g.groups != 1)) {
       return state.SkipWithError("not served");
     }

@@ -1,4 +1,4 @@
-// Training throughput on the CPU: images a second of whole steps, f32. A plain program: it stands
+// Training throughput on the CPU: images a second of whole steps. A plain program: it stands
 // in the build without file libraries too.
 //   build/bench/bench_training --size 80 --threads 1 --augmentation light --data yes --json
 //
@@ -25,6 +25,7 @@
 #include "engine/core/error.hpp"
 #include "engine/device/machine.hpp"
 #include "engine/ops/softmax_cross_entropy.hpp"
+#include "engine/tensor/cast.hpp"
 #include "engine/tensor/layout.hpp"
 #include "models/catalog.hpp"
 
@@ -33,10 +34,11 @@ namespace {
 using namespace gliograd;
 
 constexpr const char* kHelp =
-    "bench_training: images a second of whole training steps on the CPU, f32\n"
+    "bench_training: images a second of whole training steps on the CPU\n"
     "  --model subtype|subtype-large   default subtype\n"
     "  --size N                        height and width in pixels, default 80\n"
     "  --batch N                       default 32\n"
+    "  --dtype f32|bf16                of activations and their gradients, default f32\n"
     "  --threads N                     of the one network, default 1\n"
     "  --data yes|no                   gather each batch from a prepared set; default yes\n"
     "  --augmentation off|light|full   with --data yes; default light\n"
@@ -48,6 +50,8 @@ constexpr const char* kHelp =
 struct Options {
   std::string model = "subtype";
   std::string augmentation = "light";
+  std::string dtype = "f32";
+  DType compute() const { return dtype == "bf16" ? DType::bf16 : DType::f32; }
   bool data = true;
   bool json = false;
   bool help = false;
@@ -95,6 +99,8 @@ Options parse(const std::vector<std::string>& words) {
       o.augmentation = one_of(name, value(), data::augment_presets());
     else if (name == "--data")
       o.data = one_of(name, value(), {"yes", "no"}) == "yes";
+    else if (name == "--dtype")
+      o.dtype = one_of(name, value(), {"f32", "bf16"});
     else if (name == "--size")
       o.size = whole_number(name, value(), 16, 512);
     else if (name == "--batch")
@@ -148,6 +154,7 @@ std::vector<Times> with_data(const Options& o, Stream& stream) {
   settings.model = o.model;
   settings.window = o.size;
   settings.batch = o.batch;
+  settings.dtype = o.dtype;
   settings.preset = o.augmentation;
   const int warm_epochs = (o.warmup + o.steps - 1) / o.steps;
   settings.epochs = warm_epochs + o.rounds;
@@ -173,10 +180,11 @@ std::vector<Times> in_memory(const Options& o, Stream& stream) {
   std::normal_distribution<float> normal;
   for (int64_t i = 0; i < x.size(); ++i) x.data<float>()[i] = normal(random);
   for (int64_t i = 0; i < o.batch; ++i) labels.at<int32_t>(i) = static_cast<int32_t>(random() % 2);
+  x = cast(x, o.compute());
   double loss = 0;
   const auto run = [&](int count) {
     for (int i = 0; i < count; ++i) {
-      Tape tape(stream);
+      Tape tape(stream, o.compute());
       const Tensor logits = network->forward(tape, x, {}, Mode::train);
       const Tensor y = softmax_cross_entropy(tape, logits, labels, {});
       tape.backward(y);
@@ -209,8 +217,8 @@ void print(const Options& o, const std::vector<Times>& rounds, Stream& stream) {
   }
   const int64_t peak = stream.allocator()->stats().peak_bytes;
   if (!o.json) {
-    std::cout << o.model << ' ' << o.size << "x" << o.size << ", batch " << o.batch << ", f32, "
-              << o.threads << " thread(s), "
+    std::cout << o.model << ' ' << o.size << "x" << o.size << ", batch " << o.batch << ", "
+              << o.dtype << ", " << o.threads << " thread(s), "
               << (o.data ? "augmentation " + o.augmentation : "one batch in memory") << '\n';
     const auto row = [](const char* name, const std::vector<double>& rates) {
       std::cout << "  images / " << name << ": median " << quantile(rates, 0.5) << ", quartiles "
@@ -233,8 +241,8 @@ void print(const Options& o, const std::vector<Times>& rounds, Stream& stream) {
   };
   std::cout << "{\"program\": \"gliograd\", \"cpu\": \"" << machine.processor
             << "\", \"onednn\": \"" << onednn_version() << "\", \"model\": \"" << o.model
-            << "\", \"batch\": " << o.batch << ", \"size\": " << o.size
-            << ", \"dtype\": \"f32\", \"threads\": " << o.threads
+            << "\", \"batch\": " << o.batch << ", \"size\": " << o.size << ", \"dtype\": \""
+            << o.dtype << "\", \"threads\": " << o.threads
             << ", \"data\": " << (o.data ? "true" : "false") << ", \"augmentation\": \""
             << o.augmentation << "\", \"rounds\": " << o.rounds << ", \"steps\": " << o.steps
             << ", \"peak_bytes\": " << peak;

@@ -112,7 +112,7 @@ void add_profile(CLI::App& app) {
   add("--size", o.size, "of the images, in pixels: 8 to 1024");
   add("--batch", o.batch, "images a step: 2 to 4096");
   add("--dtype", o.dtype,
-      "f32; on a GPU also tf32 (products of f32 rounded to TF32), bf16 and f16");
+      "f32 or bf16; on a GPU also f16 and tf32 (products of f32 rounded to TF32)");
   add("--preset", o.preset, "augmentation: off, light or full");
   command
       ->add_option("--device", command_options->device,

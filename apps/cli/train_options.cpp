@@ -20,9 +20,8 @@ void add_train_options(CLI::App& command, study::TrainSettings& s) {
   add("--dropout", s.dropout, "of the pooled features", network);
   s.dtype = "auto";
   add("--dtype", s.dtype,
-      "auto (f32; on a GPU bf16), f32; on a GPU also tf32 (products of f32 rounded to TF32), bf16 "
-      "and "
-      "f16; on a CPU f64, the reference",
+      "auto (f32; on a GPU bf16), f32, bf16; on a GPU also tf32 (products of f32 rounded to TF32) "
+      "and f16; on a CPU f64, the reference",
       network);
   add("--fuse", s.fuse, "numbers beside the network's features: shape, or covariate columns",
       network)

@@ -342,11 +342,11 @@ DType checked_type(const ProfileOptions& o) {
   range("--steps", o.steps, 3, 10000);
   range("--warmup", o.warmup, 2, 10000);
   if (o.dtype == "f32" || (o.device == Device::cuda && o.dtype == "tf32")) return DType::f32;
-  if (o.device == Device::cuda && o.dtype == "bf16") return DType::bf16;
+  if (o.dtype == "bf16") return DType::bf16;
   if (o.device == Device::cuda && o.dtype == "f16") return DType::f16;
-  throw Error(concat_text("--dtype on the ", name_of(o.device), " must be f32",
-                          o.device == Device::cuda ? ", tf32, bf16 or f16" : "", "; got \"",
-                          o.dtype, '"'));
+  throw Error(concat_text("--dtype on the ", name_of(o.device), " must be ",
+                          o.device == Device::cuda ? "f32, tf32, bf16 or f16" : "f32 or bf16",
+                          "; got \"", o.dtype, '"'));
 }
 
 }  // namespace

@@ -138,7 +138,7 @@ void check_settings(const TrainSettings& s) {
   check_one_of("device", s.device, {"cpu", "cuda"});
   check_one_of("plans", s.plans, {"timed", "fresh", "heuristic"});
   const bool gpu = s.device == "cuda";
-  if (!gpu && (s.dtype == "bf16" || s.dtype == "f16" || s.dtype == "tf32")) {
+  if (!gpu && (s.dtype == "f16" || s.dtype == "tf32")) {
     throw Error(concat_text("--dtype ", s.dtype, " needs a GPU (--device cuda)"));
   }
   if (gpu && s.dtype == "f64") throw Error("--dtype f64 is the reference: use --device cpu");

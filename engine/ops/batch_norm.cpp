@@ -79,16 +79,18 @@ Tensor padded(const Panels& panels, const Tensor& values) {
   return out;
 }
 
+template <class T>
 void moments_cpu(const Tensor& x, double eps, int threads, Saved& saved) {
   const Panels panels(x);
   const int64_t width = panels.padded(), slices = panels.slices();
-  const Tensor means = empty_like(x, {slices, width}), squares = empty_like(x, {slices, width});
+  const Tensor means = empty_like(saved.mean, {slices, width});
+  const Tensor squares = empty_like(saved.mean, {slices, width});
   parallel_for(threads, slices, panels.grain(), [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
       for (int64_t t = 0; t < panels.tiles(); ++t) {
         const Panel p = panels.at(s, t);
         const int64_t to = s * width + t * kLanes;
-        batch_norm_panels::moments(x.data<float>() + p.offset, p.rows, p.stride, p.width,
+        batch_norm_panels::moments(x.data<T>() + p.offset, p.rows, p.stride, p.width,
                                    means.data<float>() + to, squares.data<float>() + to);
       }
     }
@@ -131,7 +133,8 @@ struct ChannelNumbers {
         beta(padded(panels, beta_)) {
     for (int64_t c = 0; c < panels.channels(); ++c) scale.at<float>(c) *= gamma.at<float>(c);
   }
-  void set(PanelArgs& args, const Panel& p, int64_t tile) const {
+  template <class T>
+  void set(PanelArgs<T>& args, const Panel& p, int64_t tile) const {
     args.rows = p.rows;
     args.stride = p.stride;
     args.width = p.width;
@@ -141,6 +144,7 @@ struct ChannelNumbers {
   }
 };
 
+template <class T>
 void forward_cpu(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Saved& saved,
                  const BatchNormOptions& options, const Tensor& z, int threads, Tensor& y) {
   const Panels panels(x);
@@ -149,11 +153,11 @@ void forward_cpu(const Tensor& x, const Tensor& gamma, const Tensor& beta, const
     for (int64_t s = begin; s < end; ++s) {
       for (int64_t t = 0; t < panels.tiles(); ++t) {
         const Panel p = panels.at(s, t);
-        PanelArgs args{};
+        PanelArgs<T> args{};
         numbers.set(args, p, t);
-        args.x = x.data<float>() + p.offset;
-        args.z = z.defined() ? z.data<float>() + p.offset : nullptr;
-        args.out = y.data<float>() + p.offset;
+        args.x = x.data<T>() + p.offset;
+        args.z = z.defined() ? z.data<T>() + p.offset : nullptr;
+        args.out = y.data<T>() + p.offset;
         args.slope = static_cast<float>(options.slope);
         batch_norm_panels::apply(args, options.activation);
       }
@@ -190,7 +194,9 @@ class BatchNormNode final : public Node {
     Tensor dx, dgamma = empty_like(gamma_), dbeta = empty_like(beta_), dz;
     switch (path_of(x_)) {
       case Path::reference: reference(dy, dx, dgamma, dbeta, dz); break;
-      case Path::cpu: cpu(context, dy, dx, dgamma, dbeta, dz); break;
+      case Path::cpu:
+        with_cpu_type(x_, [&](auto t) { cpu<decltype(t)>(context, dy, dx, dgamma, dbeta, dz); });
+        break;
       case Path::cuda:
         batch_norm_cuda::backward(context.stream,
                                   {x_, gamma_, beta_, saved_.mean, saved_.rstd, y_, activation_,
@@ -233,6 +239,7 @@ class BatchNormNode final : public Node {
     }
   }
 
+  template <class T>
   void cpu(BackwardContext& context, const Tensor& dy_any, Tensor& dx, Tensor& dgamma,
            Tensor& dbeta, Tensor& dz) const {
     const int threads = context.stream.threads();
@@ -247,23 +254,23 @@ class BatchNormNode final : public Node {
     const ChannelNumbers numbers(panels, gamma_, beta_, saved_);
     const int64_t width = panels.padded(), slices = panels.slices();
     const auto args_of = [&](const Panel& p, int64_t t) {
-      PanelArgs args{};
+      PanelArgs<T> args{};
       numbers.set(args, p, t);
-      args.x = x_.data<float>() + p.offset;
-      args.y = y_.defined() ? y_.data<float>() + p.offset : nullptr;
-      args.dy = dy.data<float>() + p.offset;
+      args.x = x_.data<T>() + p.offset;
+      args.y = y_.defined() ? y_.data<T>() + p.offset : nullptr;
+      args.dy = dy.data<T>() + p.offset;
       args.slope = static_cast<float>(slope_);
       return args;
     };
 
-    const Tensor partial = empty_like(x_, {2, slices, width});
+    const Tensor partial = empty_like(gamma_, {2, slices, width});
     float *sums = partial.data<float>(), *dots = sums + slices * width;
     parallel_for(threads, slices, panels.grain(), [&](int64_t begin, int64_t end) {
       for (int64_t s = begin; s < end; ++s) {
         for (int64_t t = 0; t < panels.tiles(); ++t) {
           const Panel p = panels.at(s, t);
-          PanelArgs args = args_of(p, t);
-          args.dz = residual_ ? dz.data<float>() + p.offset : nullptr;
+          PanelArgs<T> args = args_of(p, t);
+          args.dz = residual_ ? dz.data<T>() + p.offset : nullptr;
           const int64_t to = s * width + t * kLanes;
           batch_norm_panels::sums(args, sign, relu, sums + to, dots + to);
         }
@@ -306,8 +313,8 @@ class BatchNormNode final : public Node {
       for (int64_t s = begin; s < end; ++s) {
         for (int64_t t = 0; t < panels.tiles(); ++t) {
           const Panel p = panels.at(s, t);
-          PanelArgs args = args_of(p, t);
-          args.out = dx.data<float>() + p.offset;
+          PanelArgs<T> args = args_of(p, t);
+          args.out = dx.data<T>() + p.offset;
           args.mean_dp = mean_dp.data<float>() + t * kLanes;
           args.slope_dp = slope_dp.data<float>() + t * kLanes;
           batch_norm_panels::gradient(args, sign, relu);
@@ -388,9 +395,12 @@ Tensor batch_norm(Tape& tape, const Tensor& x, const Tensor& gamma, const Tensor
       forward_reference(x, gamma, beta, saved, options, y);
       break;
     case Path::cpu:
-      train ? moments_cpu(x, options.eps, threads, saved)
-            : take_running<float>(running, options.eps, saved);
-      forward_cpu(x, gamma, beta, saved, options, z, threads, y);
+      with_cpu_type(x, [&](auto t) {
+        using T = decltype(t);
+        train ? moments_cpu<T>(x, options.eps, threads, saved)
+              : take_running<float>(running, options.eps, saved);
+        forward_cpu<T>(x, gamma, beta, saved, options, z, threads, y);
+      });
       break;
     case Path::cuda:
       batch_norm_cuda::forward(tape.stream(), x, gamma, beta, running, options, saved.mean,

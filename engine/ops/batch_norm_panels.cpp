@@ -10,8 +10,8 @@ namespace {
 
 using lanes::F32x16;
 
-template <Activation kActivation, bool kResidual>
-GG_INLINE void apply_rows(const PanelArgs& p) {
+template <Activation kActivation, bool kResidual, class T>
+GG_INLINE void apply_rows(const PanelArgs<T>& p) {
   F32x16 mean, scale, beta, slope, v, z;
   lanes::load(mean, p.mean);
   lanes::load(scale, p.scale);
@@ -31,9 +31,9 @@ GG_INLINE void apply_rows(const PanelArgs& p) {
 }
 
 // dp = dy * act'(p), where `dp` comes in as dy. `centered` is x - mean.
-template <Sign kSign, bool kRelu>
+template <Sign kSign, bool kRelu, class T>
 GG_INLINE void activation_gradient(F32x16& dp, const F32x16& centered, const F32x16& scale,
-                                   const F32x16& beta, const F32x16& slope, const float* y,
+                                   const F32x16& beta, const F32x16& slope, const T* y,
                                    int64_t width) {
   if constexpr (kSign != Sign::none) {
     F32x16 sign;
@@ -46,8 +46,8 @@ GG_INLINE void activation_gradient(F32x16& dp, const F32x16& centered, const F32
   }
 }
 
-template <Sign kSign, bool kRelu, bool kStore>
-GG_INLINE void sum_rows(const PanelArgs& p, float* sum_out, float* dot_out) {
+template <Sign kSign, bool kRelu, bool kStore, class T>
+GG_INLINE void sum_rows(const PanelArgs<T>& p, float* sum_out, float* dot_out) {
   F32x16 mean, scale, beta, slope;
   lanes::load(mean, p.mean);
   lanes::load(scale, p.scale);
@@ -75,8 +75,8 @@ GG_INLINE void sum_rows(const PanelArgs& p, float* sum_out, float* dot_out) {
   lanes::store(dot_out, dot[0] + dot[1]);
 }
 
-template <Sign kSign, bool kRelu>
-GG_INLINE void gradient_rows(const PanelArgs& p) {
+template <Sign kSign, bool kRelu, class T>
+GG_INLINE void gradient_rows(const PanelArgs<T>& p) {
   F32x16 mean, scale, beta, slope, mean_dp, slope_dp, x, dp;
   lanes::load(mean, p.mean);
   lanes::load(scale, p.scale);
@@ -89,15 +89,14 @@ GG_INLINE void gradient_rows(const PanelArgs& p) {
     lanes::load(x, p.x + at, p.width);
     lanes::load(dp, p.dy + at, p.width);
     x = x - mean;
-    activation_gradient<kSign, kRelu>(dp, x, scale, beta, slope, nullptr, p.width);
+    activation_gradient<kSign, kRelu>(dp, x, scale, beta, slope, p.x, p.width);  // y is not read
     lanes::store(p.out + at, scale * (dp - mean_dp - x * slope_dp), p.width);
   }
 }
 
-}  // namespace
-
-GG_MULTIVERSION void moments(const float* x, int64_t rows, int64_t stride, int64_t width,
-                             float* mean_out, float* m2_out) {
+template <class T>
+GG_INLINE void moments_of(const T* x, int64_t rows, int64_t stride, int64_t width, float* mean_out,
+                          float* m2_out) {
   F32x16 sum[4] = {}, v, mean;
   const auto add = [&](int64_t i, F32x16 & to) __attribute__((always_inline)) {
     lanes::load(v, x + i * stride, width);
@@ -128,7 +127,8 @@ GG_MULTIVERSION void moments(const float* x, int64_t rows, int64_t stride, int64
   lanes::store(m2_out, (square[0] + square[1]) + (square[2] + square[3]));
 }
 
-GG_MULTIVERSION void apply(const PanelArgs& p, Activation activation) {
+template <class T>
+GG_INLINE void apply_to(const PanelArgs<T>& p, Activation activation) {
   const bool residual = p.z != nullptr;
   switch (activation) {
     case Activation::none:
@@ -144,7 +144,8 @@ GG_MULTIVERSION void apply(const PanelArgs& p, Activation activation) {
   }
 }
 
-GG_MULTIVERSION void sums(const PanelArgs& p, Sign sign, bool relu, float* sum, float* dot) {
+template <class T>
+GG_INLINE void sums_of(const PanelArgs<T>& p, Sign sign, bool relu, float* sum, float* dot) {
   if (sign == Sign::none) {
     sum_rows<Sign::none, false, false>(p, sum, dot);
   } else if (sign == Sign::from_x) {
@@ -156,12 +157,50 @@ GG_MULTIVERSION void sums(const PanelArgs& p, Sign sign, bool relu, float* sum, 
   }
 }
 
-GG_MULTIVERSION void gradient(const PanelArgs& p, Sign sign, bool relu) {
+template <class T>
+GG_INLINE void gradient_of(const PanelArgs<T>& p, Sign sign, bool relu) {
   if (sign == Sign::none) {
     gradient_rows<Sign::none, false>(p);
   } else {
     relu ? gradient_rows<Sign::from_x, true>(p) : gradient_rows<Sign::from_x, false>(p);
   }
+}
+
+}  // namespace
+
+// ---- the entries: one a type, cloned for every instruction set ---------------------------------
+
+GG_MULTIVERSION void moments(const float* x, int64_t rows, int64_t stride, int64_t width,
+                             float* mean, float* m2) {
+  moments_of(x, rows, stride, width, mean, m2);
+}
+GG_MULTIVERSION void moments(const bf16* x, int64_t rows, int64_t stride, int64_t width,
+                             float* mean, float* m2) {
+  moments_of(x, rows, stride, width, mean, m2);
+}
+
+GG_MULTIVERSION void apply(const PanelArgs<float>& p, Activation activation) {
+  apply_to(p, activation);
+}
+
+GG_MULTIVERSION void apply(const PanelArgs<bf16>& p, Activation activation) {
+  apply_to(p, activation);
+}
+
+GG_MULTIVERSION void sums(const PanelArgs<float>& p, Sign sign, bool relu, float* sum, float* dot) {
+  sums_of(p, sign, relu, sum, dot);
+}
+
+GG_MULTIVERSION void sums(const PanelArgs<bf16>& p, Sign sign, bool relu, float* sum, float* dot) {
+  sums_of(p, sign, relu, sum, dot);
+}
+
+GG_MULTIVERSION void gradient(const PanelArgs<float>& p, Sign sign, bool relu) {
+  gradient_of(p, sign, relu);
+}
+
+GG_MULTIVERSION void gradient(const PanelArgs<bf16>& p, Sign sign, bool relu) {
+  gradient_of(p, sign, relu);
 }
 
 }  // namespace gliograd::batch_norm_panels

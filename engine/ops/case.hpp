@@ -28,7 +28,8 @@ struct CaseInput {
   bool batch = false;
 };
 
-/// The op under test, on fresh inputs. Called with f64 and f32 inputs on tapes of the same type.
+/// The op under test, on fresh inputs. Called with inputs of f64 and of the type
+/// that is compared with it, on tapes of the same type.
 using CaseOp = std::function<Tensor(Tape&, const std::vector<Tensor>&)>;
 
 struct CaseRow {

@@ -26,13 +26,18 @@ void add(CaseTally& tally, const std::vector<CaseOutcome>& outcomes) {
   }
 }
 
+void add_type(CaseTally& tally, const Case& c, const CaseRow& row, Stream& stream, uint64_t seed,
+              DType dtype) {
+  std::vector<CaseOutcome> outcomes = compare_paths(c, row, stream, seed, dtype);
+  for (CaseOutcome& one : outcomes) one.where += concat_text(", ", dtype);
+  add(tally, outcomes);
+}
+
 // One row on the GPU in each of its types. False where the device failed.
 bool add_gpu(CaseTally& tally, const Case& c, const CaseRow& row, Stream& gpu, uint64_t seed) {
   for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
     try {
-      std::vector<CaseOutcome> outcomes = compare_paths(c, row, gpu, seed, dtype);
-      for (CaseOutcome& one : outcomes) one.where += concat_text(", ", dtype);
-      add(tally, outcomes);
+      add_type(tally, c, row, gpu, seed, dtype);
     } catch (const kernels::DeviceError& error) {
       add(tally, {{concat_text(c.name, " / ", row.label, ", ", dtype, ": ", error.what()), NAN, 0,
                    false}});
@@ -68,7 +73,9 @@ CaseCheck check_cases(const std::vector<Case>& cases, Stream& cpu, Stream* gpu,
         if (is_over()) {
           ++check.cpu[i].skipped;
         } else {
-          add(check.cpu[i], compare_paths(cases[i], row, cpu, options.seed));
+          for (const DType dtype : {DType::f32, DType::bf16}) {
+            add_type(check.cpu[i], cases[i], row, cpu, options.seed, dtype);
+          }
           add(check.cpu[i], check_gradients(cases[i], row, cpu, options.seed));
         }
         if (gpu == nullptr) continue;

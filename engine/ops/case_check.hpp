@@ -27,9 +27,9 @@ struct CaseCheck {
   std::vector<CaseTally> cpu, gpu;
 };
 
-/// On the CPU: f32 against the f64 reference, and the reference's gradients against differences. On
-/// the GPU: f32, bf16 and f16 against the reference; what the device refuses is a failure, and the
-/// rest of its rows are skipped. Small rows first, layers of real size then.
+/// On the CPU: f32 and bf16 against the f64 reference, and the reference's gradients against
+/// differences. On the GPU: f32, bf16 and f16 against the reference; what the device refuses is a
+/// failure, and the rest of its rows are skipped. Small rows first, layers of real size then.
 CaseCheck check_cases(const std::vector<Case>& cases, Stream& cpu, Stream* gpu,
                       const CaseCheckOptions& options);
 

@@ -34,15 +34,17 @@ template <bool kSplit>
 void copy_cpu(const Tensor& part, const Tensor& whole, int64_t first, int threads) {
   const int64_t width = part.dim(-1), stride = whole.dim(-1);
   if (width == 0) return;
-  float *few = part.data<float>(), *all = whole.data<float>() + first;
+  const int64_t size = size_of(whole.dtype);
+  auto *few = static_cast<std::byte*>(part.raw()), *all = static_cast<std::byte*>(whole.raw());
+  all += first * size;
   parallel_for(threads, part.size() / width, std::max<int64_t>(1, (1 << 15) / width),
                [&](int64_t begin, int64_t end) {
-                 const auto bytes = static_cast<size_t>(width) * sizeof(float);
+                 const auto bytes = static_cast<size_t>(width * size);
                  for (int64_t i = begin; i < end; ++i) {
                    if constexpr (kSplit) {
-                     std::memcpy(few + i * width, all + i * stride, bytes);
+                     std::memcpy(few + i * width * size, all + i * stride * size, bytes);
                    } else {
-                     std::memcpy(all + i * stride, few + i * width, bytes);
+                     std::memcpy(all + i * stride * size, few + i * width * size, bytes);
                    }
                  }
                });

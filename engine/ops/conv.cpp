@@ -138,11 +138,11 @@ class ConvNode final : public Node {
   OpFacts facts(Stream& stream, const std::vector<bool>& needs) const override {
     OpFacts facts{.forward_ops = g_.ops(), .backward_ops = g_.ops() * (needs[0] + needs[1])};
     if (path_of(x_) != Path::cpu) return facts;
-    using conv_paths::Pass;
-    facts.forward_by = computed_by(stream, choice_.forward, Pass::forward);
-    facts.backward_by = computed_by(stream, choice_.weights, Pass::weights);
+    using namespace conv_paths;
+    facts.forward_by = computed_by(stream, g_, x_.dtype, choice_.forward, Pass::forward);
+    facts.backward_by = computed_by(stream, g_, x_.dtype, choice_.weights, Pass::weights);
     if (needs[0]) {
-      const std::string data = computed_by(stream, choice_.data, Pass::data);
+      const std::string data = computed_by(stream, g_, x_.dtype, choice_.data, Pass::data);
       if (data != facts.backward_by) facts.backward_by = data + "; " + facts.backward_by;
     }
     return facts;
@@ -172,15 +172,10 @@ class ConvNode final : public Node {
     if (dx.defined()) backward_data_cpu(stream, choice_.data, g_, d, weight_, dx);
     if (dw.defined()) backward_weights_cpu(stream, choice_.weights, g_, d, x_, dw);
     if (db.defined()) {
-      backward_bias_own(stream, g_, to_layout(dy, Layout::nhwc, stream.threads()), db);
+      const int threads = stream.threads();
+      const Tensor plain = to_layout(dy, Layout::nhwc, threads);
+      backward_bias_own(stream, g_, cast(plain, DType::f32, threads), db);
     }
-  }
-
-  std::string computed_by(Stream& stream, conv_paths::Algorithm algorithm,
-                          conv_paths::Pass pass) const {
-    if (algorithm == conv_paths::Algorithm::own) return "own";
-    const std::string name = conv_paths::onednn_implementation(stream, g_, algorithm, pass);
-    return name.empty() || name.rfind("ref", 0) == 0 ? "own" : "oneDNN " + name;
   }
 
   Geometry g_;
@@ -201,7 +196,7 @@ Tensor conv(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bia
   const Geometry g = conv_paths::geometry_of(x, weight, bias, options);
   Stream& stream = tape.stream();
   const bool on_cpu = path_of(x) == Path::cpu;
-  const Choice choice = on_cpu ? conv_paths::choose(stream, g, x.layout) : Choice{};
+  const Choice choice = on_cpu ? conv_paths::choose(stream, g, x.dtype, x.layout) : Choice{};
   Tensor y = empty(stream, {g.n, g.ho, g.wo, g.co}, x.dtype,
                    on_cpu ? layout_of(choice.forward) : Layout::nhwc);
   Tensor in = x, kept = x;

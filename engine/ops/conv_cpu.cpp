@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/ops/conv_paths.hpp"
+#include "engine/tensor/cast.hpp"
 #include "engine/tensor/layout.hpp"
 #include "kernels/cpu/product.hpp"
 
@@ -24,7 +25,8 @@ bool backward_weights_onednn(Stream&, const Geometry&, Algorithm, const Tensor&,
                              const Tensor&) {
   return false;
 }
-std::string onednn_implementation(Stream&, const Geometry&, Algorithm, Pass) { return {}; }
+std::string onednn_implementation(Stream&, const Geometry&, DType, Algorithm, Pass) { return {}; }
+bool onednn_has_bf16() { return false; }
 #endif
 
 namespace {
@@ -40,10 +42,11 @@ bool has_avx512() {
 // fast in both layouts; Winograd, which knows the blocked one alone, takes 0.5 to 0.9 of their time
 // from 32 channels on, and with 16 channels in the gradients. An image that is blocked already
 // stays so.
-Choice choose(const Stream& stream, const Geometry& g, Layout x) {
+Choice choose(const Stream& stream, const Geometry& g, DType dtype, Layout x) {
   if (!GLIOGRAD_HAS_ONEDNN || !stream.vendor()) {
     return {Algorithm::own, Algorithm::own, Algorithm::own};
   }
+  if (dtype == DType::bf16) return {Algorithm::direct, Algorithm::direct, Algorithm::direct};
   const bool blocks = has_avx512() && g.groups == 1 && g.ci % 16 == 0 && g.co % 16 == 0;
   const bool three = g.kh == 3 && g.kw == 3 && g.stride == 1 && g.dilation == 1 &&
                      (g.pad == Padding::all(0) || g.pad == Padding::all(1));
@@ -69,10 +72,52 @@ void put(Stream& stream, const Tensor& from, Tensor& to) {
   if (from.storage() != to.storage()) to = to_layout(from, to.layout, stream.threads());
 }
 
+bool is_served(const std::string& implementation) {
+  return !implementation.empty() && implementation.rfind("ref", 0) != 0;
+}
+
+// What computes a bf16 convolution whose operands were widened.
+Choice choose_widened(const Stream& stream, const Geometry& g) {
+  return choose(stream, g, DType::f32, Layout::nhwc);
+}
+
+// A weight's copy is made anew only when the weight changed.
+Tensor widened(Stream& stream, const Tensor& t) {
+  if (!t.defined()) return t;
+  const auto make = [&] { return cast(t.detached(), DType::f32, stream.threads()); };
+  return t.parameter ? t.parameter->cached("conv:widened", make) : make();
+}
+
 }  // namespace
+
+std::string computed_by(Stream& stream, const Geometry& g, DType dtype, Algorithm algorithm,
+                        Pass pass) {
+  if (dtype == DType::bf16) {
+    if (algorithm == Algorithm::direct && onednn_has_bf16()) {
+      const std::string name = onednn_implementation(stream, g, dtype, algorithm, pass);
+      if (is_served(name)) return "oneDNN " + name;
+    }
+    const Choice c = choose_widened(stream, g);
+    algorithm = pass == Pass::forward ? c.forward : pass == Pass::data ? c.data : c.weights;
+    return computed_by(stream, g, DType::f32, algorithm, pass) + ", widened";
+  }
+  if (algorithm == Algorithm::own) return "own";
+  const std::string name = onednn_implementation(stream, g, dtype, algorithm, pass);
+  return is_served(name) ? "oneDNN " + name : "own";
+}
 
 void forward_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& x,
                  const Tensor& weight, const Tensor& bias, Tensor& y) {
+  if (x.dtype == DType::bf16) {
+    if (algorithm == Algorithm::direct && onednn_has_bf16() &&
+        forward_onednn(stream, g, algorithm, x, weight, bias, y)) {
+      return;
+    }
+    Tensor wide = empty(stream, y.shape);
+    forward_cpu(stream, choose_widened(stream, g).forward, g, widened(stream, x),
+                widened(stream, weight), widened(stream, bias), wide);
+    return copy_into(y, wide, stream.threads());
+  }
   if (algorithm != Algorithm::own) {
     const Layout layout = layout_of(algorithm);
     const Tensor out = place_for(stream, y, layout);
@@ -86,6 +131,16 @@ void forward_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const T
 
 void backward_data_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& dy,
                        const Tensor& weight, Tensor& dx) {
+  if (dy.dtype == DType::bf16) {
+    if (algorithm == Algorithm::direct && onednn_has_bf16() &&
+        backward_data_onednn(stream, g, algorithm, dy, weight, dx)) {
+      return;
+    }
+    Tensor wide = empty(stream, dx.shape);
+    backward_data_cpu(stream, choose_widened(stream, g).data, g, widened(stream, dy),
+                      widened(stream, weight), wide);
+    return copy_into(dx, wide, stream.threads());
+  }
   if (algorithm != Algorithm::own) {
     const Layout layout = layout_of(algorithm);
     const Tensor out = place_for(stream, dx, layout);
@@ -100,6 +155,14 @@ void backward_data_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, c
 void backward_weights_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& dy,
                           const Tensor& x, Tensor& dw) {
   const int threads = stream.threads();
+  if (x.dtype == DType::bf16) {
+    if (algorithm == Algorithm::direct && onednn_has_bf16() &&
+        backward_weights_onednn(stream, g, algorithm, dy, x, dw)) {
+      return;
+    }
+    return backward_weights_cpu(stream, choose_widened(stream, g).weights, g, widened(stream, dy),
+                                widened(stream, x), dw);
+  }
   if (algorithm != Algorithm::own) {
     const Layout layout = layout_of(algorithm);
     if (backward_weights_onednn(stream, g, algorithm, to_layout(dy, layout, threads),

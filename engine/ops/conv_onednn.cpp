@@ -1,7 +1,7 @@
-// Convolution on the CPU through oneDNN, f32: direct on NHWC or blocked images, or Winograd
-// F(4 x 4, 3 x 3) on blocked ones. Primitives are made once per stream and kept under a plain key;
-// scratchpads come from the stream's arena. What oneDNN would compute by its naive `ref` code is
-// left to the own kernels.
+// Convolution on the CPU through oneDNN, f32 or bf16 (its sums and the weights' gradient f32):
+// direct on NHWC or blocked images, or Winograd F(4 x 4, 3 x 3) on blocked ones. Primitives are
+// made once per stream and kept under a plain key; scratchpads come from the stream's arena. What
+// oneDNN would compute by its naive `ref` code is left to the own kernels.
 #include <omp.h>
 
 #include <atomic>
@@ -35,14 +35,15 @@ auto checked(const Call& call) {
 // Bits of a primitive depend on the team it was made for, so the team's size is part of the key.
 struct Key {
   Pass pass;
+  DType dtype;
   Algorithm algorithm;
   bool bias;
   int threads;
   Geometry g;
 
   auto tie() const {
-    return std::tie(pass, algorithm, bias, threads, g.n, g.h, g.w, g.ci, g.co, g.kh, g.kw, g.ho,
-                    g.wo, g.stride, g.dilation, g.groups, g.pad.top, g.pad.bottom, g.pad.left,
+    return std::tie(pass, dtype, algorithm, bias, threads, g.n, g.h, g.w, g.ci, g.co, g.kh, g.kw,
+                    g.ho, g.wo, g.stride, g.dilation, g.groups, g.pad.top, g.pad.bottom, g.pad.left,
                     g.pad.right);
   }
   bool operator<(const Key& other) const { return tie() < other.tie(); }
@@ -64,10 +65,14 @@ struct Plans {
   std::map<Key, Plan> plans;
 };
 
-memory::desc image_desc(int64_t n, int64_t c, int64_t h, int64_t w, Algorithm algorithm) {
-  return {{n, c, h, w},
-          memory::data_type::f32,
-          layout_of(algorithm) == Layout::blocked16 ? tag::nChw16c : tag::nhwc};
+memory::data_type onednn_type(DType dtype) {
+  return dtype == DType::bf16 ? memory::data_type::bf16 : memory::data_type::f32;
+}
+
+memory::desc image_desc(const Key& key, int64_t c, int64_t h, int64_t w) {
+  return {{key.g.n, c, h, w},
+          onednn_type(key.dtype),
+          layout_of(key.algorithm) == Layout::blocked16 ? tag::nChw16c : tag::nhwc};
 }
 
 Dims weight_dims(const Geometry& g) {
@@ -76,11 +81,13 @@ Dims weight_dims(const Geometry& g) {
 }
 
 // As the project holds them: [Cout, kh, kw, Cin / groups].
-memory::desc plain_weights(const Geometry& g) {
-  return {weight_dims(g), memory::data_type::f32, g.groups == 1 ? tag::ohwi : tag::gohwi};
+memory::desc plain_weights(const Geometry& g, DType dtype) {
+  return {weight_dims(g), onednn_type(dtype), g.groups == 1 ? tag::ohwi : tag::gohwi};
 }
 
-memory::desc bias_desc(const Geometry& g) { return {{g.co}, memory::data_type::f32, tag::x}; }
+memory::desc bias_desc(const Geometry& g, DType dtype) {
+  return {{g.co}, onednn_type(dtype), tag::x};
+}
 
 template <class Description>
 void keep(const Description& d, Plan& plan) {
@@ -92,11 +99,10 @@ Plan make_plan(Plans& plans, const Key& key) {
   const Geometry& g = key.g;
   const auto kind = key.algorithm == Algorithm::winograd ? dnnl::algorithm::convolution_winograd
                                                          : dnnl::algorithm::convolution_direct;
-  const memory::desc x = image_desc(g.n, g.ci, g.h, g.w, key.algorithm);
-  const memory::desc y = image_desc(g.n, g.co, g.ho, g.wo, key.algorithm);
-  const memory::desc weights(weight_dims(g), memory::data_type::f32, tag::any);
-  const memory::desc bias =
-      key.bias ? memory::desc({g.co}, memory::data_type::f32, tag::x) : memory::desc();
+  const memory::desc x = image_desc(key, g.ci, g.h, g.w);
+  const memory::desc y = image_desc(key, g.co, g.ho, g.wo);
+  const memory::desc weights(weight_dims(g), onednn_type(key.dtype), tag::any);
+  const memory::desc bias = key.bias ? bias_desc(g, key.dtype) : memory::desc();
   const Dims strides{g.stride, g.stride}, dilates{g.dilation - 1, g.dilation - 1};
   const Dims before{g.pad.top, g.pad.left}, after{g.pad.bottom, g.pad.right};
   dnnl::primitive_attr attributes;
@@ -129,8 +135,9 @@ Plan make_plan(Plans& plans, const Key& key) {
     plan.weights = d.weights_desc();
     if (plan.serves()) plan.primitive = dnnl::convolution_backward_data(d);
   } else {
-    const dnnl::convolution_backward_weights::primitive_desc d(plans.engine, kind, x, weights, bias,
-                                                               y, strides, dilates, before, after,
+    const memory::desc sums(weight_dims(g), memory::data_type::f32, tag::any);
+    const dnnl::convolution_backward_weights::primitive_desc d(plans.engine, kind, x, sums, bias, y,
+                                                               strides, dilates, before, after,
                                                                forward, attributes, true);
     if (!d) return plan;
     keep(d, plan);
@@ -169,7 +176,7 @@ void reorder(Plans& plans, memory from, memory to) {
 // The weights as the plan wants them, kept with the parameter while its version lasts.
 Tensor weights_for(Stream& stream, Plans& plans, const Geometry& g, const Plan& plan,
                    const Tensor& weight) {
-  const memory::desc plain = plain_weights(g);
+  const memory::desc plain = plain_weights(g, weight.dtype);
   if (plan.weights == plain) return weight;
   const auto make = [&] {
     Tensor t = tensor_for(stream, plan.weights);
@@ -190,16 +197,24 @@ void execute(Stream& stream, Plans& plans, const Plan& plan,
 
 }  // namespace
 
-std::string onednn_implementation(Stream& stream, const Geometry& g, Algorithm algorithm,
-                                  Pass pass) {
-  return plan_of(plans_of(stream), {pass, algorithm, false, stream.threads(), g}).implementation;
+bool onednn_has_bf16() {
+  constexpr auto kWanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+  static const bool answer =
+      (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kWanted) == kWanted;
+  return answer;
+}
+
+std::string onednn_implementation(Stream& stream, const Geometry& g, DType dtype,
+                                  Algorithm algorithm, Pass pass) {
+  const Key key{pass, dtype, algorithm, false, stream.threads(), g};
+  return plan_of(plans_of(stream), key).implementation;
 }
 
 bool forward_onednn(Stream& stream, const Geometry& g, Algorithm algorithm, const Tensor& x,
                     const Tensor& weight, const Tensor& bias, const Tensor& y) {
   Plans& plans = plans_of(stream);
   const Plan& plan =
-      plan_of(plans, {Pass::forward, algorithm, bias.defined(), stream.threads(), g});
+      plan_of(plans, {Pass::forward, x.dtype, algorithm, bias.defined(), stream.threads(), g});
   if (!plan.serves()) return false;
   checked([&] {
     const Tensor w = weights_for(stream, plans, g, plan, weight);
@@ -207,7 +222,8 @@ bool forward_onednn(Stream& stream, const Geometry& g, Algorithm algorithm, cons
         {DNNL_ARG_SRC, memory_of(plans, plan.x, x)},
         {DNNL_ARG_WEIGHTS, memory_of(plans, plan.weights, w)},
         {DNNL_ARG_DST, memory_of(plans, plan.y, y)}};
-    if (bias.defined()) arguments.emplace(DNNL_ARG_BIAS, memory_of(plans, bias_desc(g), bias));
+    if (bias.defined())
+      arguments.emplace(DNNL_ARG_BIAS, memory_of(plans, bias_desc(g, bias.dtype), bias));
     execute(stream, plans, plan, std::move(arguments));
   });
   return true;
@@ -216,7 +232,7 @@ bool forward_onednn(Stream& stream, const Geometry& g, Algorithm algorithm, cons
 bool backward_data_onednn(Stream& stream, const Geometry& g, Algorithm algorithm, const Tensor& dy,
                           const Tensor& weight, const Tensor& dx) {
   Plans& plans = plans_of(stream);
-  const Plan& plan = plan_of(plans, {Pass::data, algorithm, false, stream.threads(), g});
+  const Plan& plan = plan_of(plans, {Pass::data, dy.dtype, algorithm, false, stream.threads(), g});
   if (!plan.serves()) return false;
   checked([&] {
     const Tensor w = weights_for(stream, plans, g, plan, weight);
@@ -231,10 +247,11 @@ bool backward_data_onednn(Stream& stream, const Geometry& g, Algorithm algorithm
 bool backward_weights_onednn(Stream& stream, const Geometry& g, Algorithm algorithm,
                              const Tensor& dy, const Tensor& x, const Tensor& dw) {
   Plans& plans = plans_of(stream);
-  const Plan& plan = plan_of(plans, {Pass::weights, algorithm, false, stream.threads(), g});
+  const Plan& plan =
+      plan_of(plans, {Pass::weights, x.dtype, algorithm, false, stream.threads(), g});
   if (!plan.serves()) return false;
   checked([&] {
-    const memory::desc plain = plain_weights(g);
+    const memory::desc plain = plain_weights(g, DType::f32);
     const Tensor out = plan.weights == plain ? dw : tensor_for(stream, plan.weights);
     execute(stream, plans, plan,
             {{DNNL_ARG_SRC, memory_of(plans, plan.x, x)},

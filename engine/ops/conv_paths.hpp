@@ -46,12 +46,16 @@ constexpr Layout layout_of(Algorithm algorithm) {
 struct Choice {
   Algorithm forward, data, weights;
 };
-/// The fixed table: by pass, shape, instruction set and the layout that x comes in; no timing.
-Choice choose(const Stream& stream, const Geometry& g, Layout x);
+/// The fixed table: by pass, shape, type, instruction set and the layout that x comes in; no
+/// timing. In bf16 all is nhwc.
+Choice choose(const Stream& stream, const Geometry& g, DType dtype, Layout x);
 
-/// f32 on the CPU by `algorithm`; by the own kernels where oneDNN does not serve the shape. Images
+/// On the CPU by `algorithm`; by the own kernels where oneDNN does not serve the shape. Images
 /// may be in either layout, and are converted where they have not the algorithm's; the result is
 /// written in the layout that y or dx has.
+/// bf16: by oneDNN where the CPU has instructions for it; else the operands are widened, computed
+/// with as f32 ones by choose()'s algorithm for those, and what leaves in bf16 is rounded once. dw
+/// is f32.
 void forward_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& x,
                  const Tensor& weight, const Tensor& bias, Tensor& y);
 void backward_data_cpu(Stream& stream, Algorithm algorithm, const Geometry& g, const Tensor& dy,
@@ -68,8 +72,15 @@ bool backward_data_onednn(Stream& stream, const Geometry& g, Algorithm algorithm
 bool backward_weights_onednn(Stream& stream, const Geometry& g, Algorithm algorithm,
                              const Tensor& dy, const Tensor& x, const Tensor& dw);
 /// oneDNN's name of what it would take ("brgconv:avx512_core"); empty where it has nothing.
-std::string onednn_implementation(Stream& stream, const Geometry& g, Algorithm algorithm,
-                                  Pass pass);
+std::string onednn_implementation(Stream& stream, const Geometry& g, DType dtype,
+                                  Algorithm algorithm, Pass pass);
+/// Whether oneDNN finds instructions for products of bf16 here (AVX512-BF16 or AMX). Without them
+/// it would emulate, slower than f32.
+bool onednn_has_bf16();
+/// What computes a pass, for people: "own", "oneDNN brgconv:avx512_core", and in bf16 "...,
+/// widened".
+std::string computed_by(Stream& stream, const Geometry& g, DType dtype, Algorithm algorithm,
+                        Pass pass);
 
 /// The project's own kernels, NHWC. `bias` may be undefined.
 void forward_own(Stream& stream, const Geometry& g, const Tensor& x, const Tensor& weight,

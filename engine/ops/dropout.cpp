@@ -54,13 +54,14 @@ uint32_t threshold_of(double p) {
   return static_cast<uint32_t>(std::max(0.0, std::ceil(p * 0x1p23 - 0.5)));
 }
 
+template <class T>
 void forward_cpu(const Draws& draws, double p, int threads, const Tensor& x, Tensor& kept,
                  Tensor& y) {
   const int64_t elements = x.size() / x.dim(0);
   const uint32_t threshold = threshold_of(p);
   const float scale = static_cast<float>(1 / (1 - p));
-  const float* from = x.data<float>();
-  float* to = y.data<float>();
+  const T* from = x.data<T>();
+  T* to = y.data<T>();
   uint8_t* mask = kept.data<uint8_t>();
   const int64_t grain = std::max<int64_t>(1, 4096 / elements);
   parallel_for(threads, x.dim(0), grain, [&](int64_t begin, int64_t end) {
@@ -71,7 +72,7 @@ void forward_cpu(const Draws& draws, double p, int threads, const Tensor& x, Ten
         for (int64_t k = 0; k < std::min<int64_t>(4, elements - e); ++k) {
           const bool keep = block.word[k] >> 9 >= threshold;
           mask[at + k] = keep;
-          to[at + k] = keep ? from[at + k] * scale : 0.0f;
+          put(to[at + k], keep ? value_of(from[at + k]) * scale : 0.0f);
         }
       }
     }
@@ -99,11 +100,16 @@ class DropoutNode final : public Node {
         break;
       case Path::cpu: {
         const float scale = static_cast<float>(1 / (1 - p_));
-        const float* from = dy.data<float>();
         const uint8_t* mask = kept_.data<uint8_t>();
-        float* to = dx.data<float>();
-        parallel_for(context.stream.threads(), dy.size(), 1 << 15, [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i) to[i] = mask[i] ? from[i] * scale : 0.0f;
+        with_cpu_type(dy, [&](auto t) {
+          const auto* from = dy.data<decltype(t)>();
+          auto* to = dx.data<decltype(t)>();
+          parallel_for(context.stream.threads(), dy.size(), 1 << 15,
+                       [&](int64_t begin, int64_t end) {
+                         for (int64_t i = begin; i < end; ++i) {
+                           put(to[i], mask[i] ? value_of(from[i]) * scale : 0.0f);
+                         }
+                       });
         });
         break;
       }
@@ -137,7 +143,9 @@ Tensor dropout(Tape& tape, const Tensor& any, const DropoutOptions& options) {
   switch (path_of(x)) {
     case Path::reference: forward_reference(draws_of(stream, options.layer), p, x, kept, y); break;
     case Path::cpu:
-      forward_cpu(draws_of(stream, options.layer), p, stream.threads(), x, kept, y);
+      with_cpu_type(x, [&](auto t) {
+        forward_cpu<decltype(t)>(draws_of(stream, options.layer), p, stream.threads(), x, kept, y);
+      });
       break;
     case Path::cuda:
       kernels::dropout_values(stream.queue(),

@@ -26,39 +26,51 @@ using kernels::elementwise::Table;
 
 // ---- paths: one loop for all rows -------------------------------------------------------------
 
-template <class Row, class T>
-GG_INLINE void value_loop(const T* x, T* y, int64_t n, T p) {
-  for (int64_t i = 0; i < n; ++i) y[i] = Row::value(x[i], p);
+template <class Row, class S, class T>
+GG_INLINE void value_loop(const S* x, S* y, int64_t n, T p) {
+  for (int64_t i = 0; i < n; ++i) put(y[i], Row::value(value_of(x[i]), p));
 }
 
-template <class Row, class T>
-GG_INLINE void gradient_loop(const T* dy, const T* y, T* dx, int64_t n, T p) {
-  for (int64_t i = 0; i < n; ++i) dx[i] = Row::gradient(dy[i], y[i], p);
+template <class Row, class S, class T>
+GG_INLINE void gradient_loop(const S* dy, const S* y, S* dx, int64_t n, T p) {
+  for (int64_t i = 0; i < n; ++i) put(dx[i], Row::gradient(value_of(dy[i]), value_of(y[i]), p));
 }
 
-template <class T, int... kRow>
-GG_INLINE void values_of(std::integer_sequence<int, kRow...>, int row, const T* x, T* y, int64_t n,
+template <class S, class T, int... kRow>
+GG_INLINE void values_of(std::integer_sequence<int, kRow...>, int row, const S* x, S* y, int64_t n,
                          T p) {
   ((row == kRow ? value_loop<std::tuple_element_t<kRow, Table>>(x, y, n, p) : void()), ...);
 }
 
-template <class T, int... kRow>
-GG_INLINE void gradients_of(std::integer_sequence<int, kRow...>, int row, const T* dy, const T* y,
-                            T* dx, int64_t n, T p) {
+template <class S, class T, int... kRow>
+GG_INLINE void gradients_of(std::integer_sequence<int, kRow...>, int row, const S* dy, const S* y,
+                            S* dx, int64_t n, T p) {
   ((row == kRow ? gradient_loop<std::tuple_element_t<kRow, Table>>(dy, y, dx, n, p) : void()), ...);
 }
 
-GG_MULTIVERSION void values_f32(int row, const float* x, float* y, int64_t n, float p) {
+// Of each a function for f32 and one for bf16.
+
+GG_MULTIVERSION void values_cpu(int row, const float* x, float* y, int64_t n, float p) {
+  values_of(Rows{}, row, x, y, n, p);
+}
+GG_MULTIVERSION void values_cpu(int row, const bf16* x, bf16* y, int64_t n, float p) {
   values_of(Rows{}, row, x, y, n, p);
 }
 
-GG_MULTIVERSION void gradients_f32(int row, const float* dy, const float* y, float* dx, int64_t n,
+GG_MULTIVERSION void gradients_cpu(int row, const float* dy, const float* y, float* dx, int64_t n,
+                                   float p) {
+  gradients_of(Rows{}, row, dy, y, dx, n, p);
+}
+GG_MULTIVERSION void gradients_cpu(int row, const bf16* dy, const bf16* y, bf16* dx, int64_t n,
                                    float p) {
   gradients_of(Rows{}, row, dy, y, dx, n, p);
 }
 
-GG_MULTIVERSION void sums_f32(const float* a, const float* b, float* y, int64_t n) {
+GG_MULTIVERSION void sums_cpu(const float* a, const float* b, float* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
+}
+GG_MULTIVERSION void sums_cpu(const bf16* a, const bf16* b, bf16* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) put(y[i], value_of(a[i]) + value_of(b[i]));
 }
 
 constexpr int64_t kGrain = 1 << 15;
@@ -89,11 +101,14 @@ class ElementwiseNode final : public Node {
                      dy.size(), parameter_);
         break;
       case Path::cpu:
-        parallel_for(
-            context.stream.threads(), memory_size(dy), kGrain, [&](int64_t begin, int64_t end) {
-              gradients_f32(row_, dy.data<float>() + begin, y_.data<float>() + begin,
-                            dx.data<float>() + begin, end - begin, static_cast<float>(parameter_));
-            });
+        with_cpu_type(dy, [&](auto t) {
+          using T = decltype(t);
+          parallel_for(
+              context.stream.threads(), memory_size(dy), kGrain, [&](int64_t begin, int64_t end) {
+                gradients_cpu(row_, dy.data<T>() + begin, y_.data<T>() + begin,
+                              dx.data<T>() + begin, end - begin, static_cast<float>(parameter_));
+              });
+        });
         break;
       case Path::cuda:
         kernels::elementwise_gradients(context.stream.queue(), row_, dy.dtype, dy.raw(), y_.raw(),
@@ -122,11 +137,14 @@ Tensor elementwise(Tape& tape, const Tensor& any, double parameter = 0) {
       values_of(Rows{}, kRow, x.data<double>(), y.data<double>(), x.size(), parameter);
       break;
     case Path::cpu:
-      parallel_for(tape.stream().threads(), memory_size(x), kGrain,
-                   [&](int64_t begin, int64_t end) {
-                     values_f32(kRow, x.data<float>() + begin, y.data<float>() + begin, end - begin,
-                                static_cast<float>(parameter));
-                   });
+      with_cpu_type(x, [&](auto t) {
+        using T = decltype(t);
+        parallel_for(tape.stream().threads(), memory_size(x), kGrain,
+                     [&](int64_t begin, int64_t end) {
+                       values_cpu(kRow, x.data<T>() + begin, y.data<T>() + begin, end - begin,
+                                  static_cast<float>(parameter));
+                     });
+      });
       break;
     case Path::cuda:
       kernels::elementwise_values(tape.queue(), kRow, x.dtype, x.raw(), y.raw(), x.size(),
@@ -173,11 +191,13 @@ Tensor add(Tape& tape, const Tensor& a, const Tensor& b_any) {
       }
       break;
     case Path::cpu:
-      parallel_for(tape.stream().threads(), memory_size(a), kGrain,
-                   [&](int64_t begin, int64_t end) {
-                     sums_f32(a.data<float>() + begin, b.data<float>() + begin,
-                              y.data<float>() + begin, end - begin);
-                   });
+      with_cpu_type(a, [&](auto t) {
+        using T = decltype(t);
+        parallel_for(
+            tape.stream().threads(), memory_size(a), kGrain, [&](int64_t begin, int64_t end) {
+              sums_cpu(a.data<T>() + begin, b.data<T>() + begin, y.data<T>() + begin, end - begin);
+            });
+      });
       break;
     case Path::cuda:
       kernels::elementwise_sums(tape.queue(), a.dtype, a.raw(), b.raw(), y.raw(), a.size());

@@ -5,6 +5,8 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/base.hpp"
+
 namespace gliograd::lanes {
 
 constexpr int64_t kLanes = 16;
@@ -54,6 +56,29 @@ GG_INLINE void load(F32x16& v, const float* p) {
 GG_INLINE void store(float* p, const F32x16& v) {
   *reinterpret_cast<UnalignedF32x8*>(p) = v.lo;
   *reinterpret_cast<UnalignedF32x8*>(p + 8) = v.hi;
+}
+/// From and to bf16: the nearest, ties to even; a NaN stays one. The bits of kernels/half.hpp.
+using U16x8 = uint16_t __attribute__((vector_size(16)));
+using U32x8 = uint32_t __attribute__((vector_size(32)));
+using UnalignedU16x8 = uint16_t __attribute__((vector_size(16), aligned(2), may_alias));
+GG_INLINE void load(F32x8& v, const bf16* p) {
+  const U16x8 bits = *reinterpret_cast<const UnalignedU16x8*>(p);
+  v = reinterpret_cast<F32x8>(__builtin_convertvector(bits, U32x8) << 16);
+}
+GG_INLINE void store(bf16* p, const F32x8& v) {
+  const U32x8 bits = reinterpret_cast<U32x8>(v);
+  const U32x8 nearest = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const U32x8 quiet = (bits >> 16) | 0x40u;
+  const U32x8 out = v == v ? nearest : quiet;  // NOLINT(misc-redundant-expression): NaN
+  *reinterpret_cast<UnalignedU16x8*>(p) = __builtin_convertvector(out, U16x8);
+}
+GG_INLINE void load(F32x16& v, const bf16* p) {
+  load(v.lo, p);
+  load(v.hi, p + 8);
+}
+GG_INLINE void store(bf16* p, const F32x16& v) {
+  store(p, v.lo);
+  store(p + 8, v.hi);
 }
 /// From and to bytes, 0 to 255.
 GG_INLINE void load(I32x16& v, const uint8_t* p) {

@@ -67,6 +67,14 @@ void product_rows(Stream& stream, const Product& p) {
 
 void forward_cpu(Stream& stream, const Tensor& x, const Tensor& weight, const Tensor& bias,
                  Tensor& y) {
+  if (x.dtype != DType::f32) {  // widened, and rounded once
+    const auto wide = [&](const Tensor& t) {
+      return t.defined() ? cast(t, DType::f32, stream.threads()) : t;
+    };
+    Tensor sums = empty(stream, y.shape);
+    forward_cpu(stream, wide(x), wide(weight), wide(bias), sums);
+    return copy_into(y, sums, stream.threads());
+  }
   const kernels::ProductKernel& kernel = kernels::product_kernel();
   const int64_t in = weight.dim(1), out = weight.dim(0), panel = kernel.panel(out);
   const auto pack = [&] {
@@ -93,6 +101,13 @@ void forward_cpu(Stream& stream, const Tensor& x, const Tensor& weight, const Te
 // The right operands lie as they are needed: rows of the weights for dx, rows of x for dw.
 void backward_cpu(Stream& stream, const Tensor& x, const Tensor& weight, const Tensor& dy,
                   Tensor& dx, Tensor& dw, Tensor& db) {
+  if (x.dtype != DType::f32) {  // dw and db are f32 in any case
+    const auto wide = [&](const Tensor& t) { return cast(t, DType::f32, stream.threads()); };
+    Tensor sums = dx.defined() ? empty(stream, dx.shape) : Tensor{};
+    backward_cpu(stream, wide(x), wide(weight), wide(dy), sums, dw, db);
+    if (dx.defined()) copy_into(dx, sums, stream.threads());
+    return;
+  }
   const int64_t n = x.dim(0), in = weight.dim(1), out = weight.dim(0);
   const int64_t panel = kernels::product_kernel().panel(in);
   const float* dys = dy.data<float>();

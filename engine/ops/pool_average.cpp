@@ -52,8 +52,9 @@ GG_INLINE float weight_of(const PoolGeometry& g, int64_t i, int64_t j, bool coun
   return 1.0f / static_cast<float>(count_padding ? g.kernel * g.kernel : pixels);
 }
 
-GG_MULTIVERSION void average_rows(const PoolGeometry& g, bool count_padding, const float* x,
-                                  float* y, int64_t begin, int64_t end) {
+template <class T>
+GG_INLINE void average_rows_of(const PoolGeometry& g, bool count_padding, const T* x, T* y,
+                               int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row) {
     const int64_t n = row / g.ho, i = row % g.ho;
     for (int64_t j = 0; j < g.wo; ++j) {
@@ -73,6 +74,16 @@ GG_MULTIVERSION void average_rows(const PoolGeometry& g, bool count_padding, con
   }
 }
 
+GG_MULTIVERSION void average_rows(const PoolGeometry& g, bool count_padding, const float* x,
+                                  float* y, int64_t begin, int64_t end) {
+  average_rows_of(g, count_padding, x, y, begin, end);
+}
+GG_MULTIVERSION void average_rows(const PoolGeometry& g, bool count_padding, const bf16* x, bf16* y,
+                                  int64_t begin, int64_t end) {
+  average_rows_of(g, count_padding, x, y, begin, end);
+}
+
+// Adds up in place, so in f32 whatever the images are in.
 GG_MULTIVERSION void average_gradient(const PoolGeometry& g, bool count_padding, const float* dy,
                                       float* dx, int64_t begin, int64_t end) {
   for (int64_t k = begin * g.h * g.w * g.c; k < end * g.h * g.w * g.c; ++k) dx[k] = 0;
@@ -121,10 +132,13 @@ class AveragePoolNode final : public Node {
         break;
       case Path::cpu: {
         const PoolGeometry g = in_memory(g_, layout_);
-        parallel_for(
-            context.stream.threads(), g.n, grain(g.h * g.w * g.c), [&](int64_t begin, int64_t end) {
-              average_gradient(g, count_padding_, dy.data<float>(), dx.data<float>(), begin, end);
-            });
+        const int threads = context.stream.threads();
+        const Tensor d = cast(dy, DType::f32, threads);
+        Tensor sum = dx.dtype == DType::f32 ? dx : empty_like(dx, dx.shape, DType::f32);
+        parallel_for(threads, g.n, grain(g.h * g.w * g.c), [&](int64_t begin, int64_t end) {
+          average_gradient(g, count_padding_, d.data<float>(), sum.data<float>(), begin, end);
+        });
+        dx = cast(sum, dx.dtype, threads);
         break;
       }
       case Path::cuda:
@@ -158,11 +172,13 @@ Tensor average_pool(Tape& tape, const Tensor& x, const AveragePoolOptions& optio
       break;
     case Path::cpu: {
       const PoolGeometry m = in_memory(g, x.layout);
-      parallel_for(tape.stream().threads(), m.n * m.ho, grain(m.kernel * m.w * m.c),
-                   [&](int64_t begin, int64_t end) {
-                     average_rows(m, options.count_padding, x.data<float>(), y.data<float>(), begin,
-                                  end);
-                   });
+      with_cpu_type(x, [&](auto t) {
+        using T = decltype(t);
+        parallel_for(tape.stream().threads(), m.n * m.ho, grain(m.kernel * m.w * m.c),
+                     [&](int64_t begin, int64_t end) {
+                       average_rows(m, options.count_padding, x.data<T>(), y.data<T>(), begin, end);
+                     });
+      });
       break;
     }
     case Path::cuda:
@@ -178,8 +194,9 @@ Tensor average_pool(Tape& tape, const Tensor& x, const AveragePoolOptions& optio
 namespace {
 
 // Mean over the rows of one panel; sums of 256 rows are added up, so long images lose nothing.
-GG_MULTIVERSION void panel_mean(const float* x, int64_t rows, int64_t stride, int64_t width,
-                                float* y, int64_t y_width) {
+template <class T>
+GG_INLINE void panel_mean_of(const T* x, int64_t rows, int64_t stride, int64_t width, T* y,
+                             int64_t y_width) {
   F32x16 total{}, v;
   for (int64_t first = 0; first < rows; first += 256) {
     F32x16 even{}, odd{};
@@ -201,12 +218,30 @@ GG_MULTIVERSION void panel_mean(const float* x, int64_t rows, int64_t stride, in
 }
 
 // The same value into every row of one panel; lanes from y_width on are padding and become zero.
-GG_MULTIVERSION void panel_spread(const float* dy, int64_t y_width, int64_t rows, int64_t stride,
-                                  int64_t width, float* dx) {
+template <class T>
+GG_INLINE void panel_spread_of(const T* dy, int64_t y_width, int64_t rows, int64_t stride,
+                               int64_t width, T* dx) {
   F32x16 d;
   lanes::load(d, dy, y_width);
   d = d / static_cast<float>(rows);
   for (int64_t i = 0; i < rows; ++i) lanes::store(dx + i * stride, d, width);
+}
+
+GG_MULTIVERSION void panel_mean(const float* x, int64_t rows, int64_t stride, int64_t width,
+                                float* y, int64_t y_width) {
+  panel_mean_of(x, rows, stride, width, y, y_width);
+}
+GG_MULTIVERSION void panel_mean(const bf16* x, int64_t rows, int64_t stride, int64_t width, bf16* y,
+                                int64_t y_width) {
+  panel_mean_of(x, rows, stride, width, y, y_width);
+}
+GG_MULTIVERSION void panel_spread(const float* dy, int64_t y_width, int64_t rows, int64_t stride,
+                                  int64_t width, float* dx) {
+  panel_spread_of(dy, y_width, rows, stride, width, dx);
+}
+GG_MULTIVERSION void panel_spread(const bf16* dy, int64_t y_width, int64_t rows, int64_t stride,
+                                  int64_t width, bf16* dx) {
+  panel_spread_of(dy, y_width, rows, stride, width, dx);
 }
 
 // Calls body(pixels of the panel: offset, stride, width; offset and width in [N, C]) for each
@@ -248,11 +283,14 @@ class GlobalAveragePoolNode final : public Node {
         }
         break;
       case Path::cpu:
-        for_each_panel(shape_, layout_, context.stream.threads(),
-                       [&](int64_t at, int64_t stride, int64_t width, int64_t y, int64_t y_width) {
-                         panel_spread(dy.data<float>() + y, y_width, pixels, stride, width,
-                                      dx.data<float>() + at);
-                       });
+        with_cpu_type(dy, [&](auto t) {
+          using T = decltype(t);
+          for_each_panel(
+              shape_, layout_, context.stream.threads(),
+              [&](int64_t at, int64_t stride, int64_t width, int64_t y, int64_t y_width) {
+                panel_spread(dy.data<T>() + y, y_width, pixels, stride, width, dx.data<T>() + at);
+              });
+        });
         break;
       case Path::cuda:
         kernels::global_average_gradients(context.stream.queue(), dy.dtype, shape_[0], pixels, c,
@@ -284,12 +322,14 @@ Tensor global_average_pool(Tape& tape, const Tensor& x) {
       }
       break;
     case Path::cpu:
-      for_each_panel(
-          x.shape, x.layout, tape.stream().threads(),
-          [&](int64_t at, int64_t stride, int64_t width, int64_t out, int64_t out_width) {
-            panel_mean(x.data<float>() + at, pixels, stride, width, y.data<float>() + out,
-                       out_width);
-          });
+      with_cpu_type(x, [&](auto t) {
+        using T = decltype(t);
+        for_each_panel(
+            x.shape, x.layout, tape.stream().threads(),
+            [&](int64_t at, int64_t stride, int64_t width, int64_t out, int64_t out_width) {
+              panel_mean(x.data<T>() + at, pixels, stride, width, y.data<T>() + out, out_width);
+            });
+      });
       break;
     case Path::cuda:
       kernels::global_average_values(tape.queue(), x.dtype, x.dim(0), pixels, c, x.raw(), y.raw());

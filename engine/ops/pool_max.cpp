@@ -65,8 +65,9 @@ GG_INLINE void take(lanes::F32x8& best, lanes::I32x8& won, const lanes::F32x8& v
 }
 
 // One window: taps [r0, r1) x [s0, s1). Tap (0, 0) is x[at] and may lie outside the image.
-GG_INLINE void max_window(const PoolGeometry& g, const float* x, int64_t at, int64_t r0, int64_t r1,
-                          int64_t s0, int64_t s1, int64_t width, float* y, uint8_t* tap) {
+template <class T>
+GG_INLINE void max_window(const PoolGeometry& g, const T* x, int64_t at, int64_t r0, int64_t r1,
+                          int64_t s0, int64_t s1, int64_t width, T* y, uint8_t* tap) {
   F32x16 best, v;
   I32x16 won{};
   lanes::load(best, x + (at + (r0 * g.w + s0) * g.c), width);
@@ -87,8 +88,9 @@ GG_INLINE void max_window(const PoolGeometry& g, const float* x, int64_t at, int
 }
 
 // Output rows [begin, end) of all images, counted through.
-GG_MULTIVERSION void max_rows(const PoolGeometry& g, const float* x, float* y, uint8_t* tap,
-                              int64_t begin, int64_t end) {
+template <class T>
+GG_INLINE void max_rows_of(const PoolGeometry& g, const T* x, T* y, uint8_t* tap, int64_t begin,
+                           int64_t end) {
   for (int64_t row = begin; row < end; ++row) {
     const int64_t n = row / g.ho, i = row % g.ho, top = i * g.stride - g.top;
     const int64_t r0 = g.first_row(i) - top, r1 = g.last_row(i) - top;
@@ -111,11 +113,12 @@ GG_MULTIVERSION void max_rows(const PoolGeometry& g, const float* x, float* y, u
 }
 
 // dx where windows tile the image (stride = kernel, no padding): every pixel is written once.
-GG_MULTIVERSION void tiled_rows(const PoolGeometry& g, const float* dy, const uint8_t* tap,
-                                float* dx, int64_t begin, int64_t end) {
+template <class T>
+GG_INLINE void tiled_rows_of(const PoolGeometry& g, const T* dy, const uint8_t* tap, T* dx,
+                             int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row) {
     const int64_t n = row / g.ho, i = row % g.ho;
-    float* image = dx + (n * g.h + i * g.kernel) * g.w * g.c;
+    T* image = dx + (n * g.h + i * g.kernel) * g.w * g.c;
     for (int64_t j = 0; j < g.wo; ++j) {
       for (int64_t c = 0; c < g.c; c += kLanes) {
         const int64_t width = std::min(kLanes, g.c - c), at = (row * g.wo + j) * g.c + c;
@@ -134,15 +137,32 @@ GG_MULTIVERSION void tiled_rows(const PoolGeometry& g, const float* dy, const ui
     // What no window meets: the columns right of the last one, the rows below it.
     const int64_t used = g.wo * g.kernel * g.c, full = g.w * g.c;
     for (int64_t r = 0; r < g.kernel; ++r) {
-      for (int64_t k = used; k < full; ++k) image[r * full + k] = 0;
+      for (int64_t k = used; k < full; ++k) image[r * full + k] = T{};
     }
     if (i + 1 == g.ho) {
-      for (int64_t k = g.kernel * full; k < (g.h - i * g.kernel) * full; ++k) image[k] = 0;
+      for (int64_t k = g.kernel * full; k < (g.h - i * g.kernel) * full; ++k) image[k] = T{};
     }
   }
 }
 
-// dx of images [begin, end), windows as they come: cleared, then added up in order.
+GG_MULTIVERSION void max_rows(const PoolGeometry& g, const float* x, float* y, uint8_t* tap,
+                              int64_t begin, int64_t end) {
+  max_rows_of(g, x, y, tap, begin, end);
+}
+GG_MULTIVERSION void max_rows(const PoolGeometry& g, const bf16* x, bf16* y, uint8_t* tap,
+                              int64_t begin, int64_t end) {
+  max_rows_of(g, x, y, tap, begin, end);
+}
+GG_MULTIVERSION void tiled_rows(const PoolGeometry& g, const float* dy, const uint8_t* tap,
+                                float* dx, int64_t begin, int64_t end) {
+  tiled_rows_of(g, dy, tap, dx, begin, end);
+}
+GG_MULTIVERSION void tiled_rows(const PoolGeometry& g, const bf16* dy, const uint8_t* tap, bf16* dx,
+                                int64_t begin, int64_t end) {
+  tiled_rows_of(g, dy, tap, dx, begin, end);
+}
+
+// dx of images [begin, end), windows as they come: cleared, then added up in order, and so in f32.
 GG_MULTIVERSION void scattered_images(const PoolGeometry& g, const float* dy, const uint8_t* tap,
                                       float* dx, int64_t begin, int64_t end) {
   for (int64_t k = begin * g.h * g.w * g.c; k < end * g.h * g.w * g.c; ++k) dx[k] = 0;
@@ -192,21 +212,26 @@ class MaxPoolNode final : public Node {
     const Tensor dy = to_layout(dy_any, layout_);
     Tensor dx = empty_like(dy, {g_.n, g_.h, g_.w, g_.c}, dy.dtype, dy.layout);
     const PoolGeometry g = in_memory(g_, layout_);
+    const int threads = context.stream.threads();
     switch (path_of(dy)) {
       case Path::reference: backward_reference(g_, dy, tap_, dx); break;
       case Path::cpu:
         if (tiled_) {
-          parallel_for(context.stream.threads(), g.n * g.ho, grain(g.kernel * g.w * g.c),
-                       [&](int64_t begin, int64_t end) {
-                         tiled_rows(g, dy.data<float>(), tap_.data<uint8_t>(), dx.data<float>(),
-                                    begin, end);
-                       });
+          with_cpu_type(dy, [&](auto t) {
+            using T = decltype(t);
+            parallel_for(
+                threads, g.n * g.ho, grain(g.kernel * g.w * g.c), [&](int64_t begin, int64_t end) {
+                  tiled_rows(g, dy.data<T>(), tap_.data<uint8_t>(), dx.data<T>(), begin, end);
+                });
+          });
         } else {
-          parallel_for(context.stream.threads(), g.n, grain(g.h * g.w * g.c),
-                       [&](int64_t begin, int64_t end) {
-                         scattered_images(g, dy.data<float>(), tap_.data<uint8_t>(),
-                                          dx.data<float>(), begin, end);
-                       });
+          const Tensor d = cast(dy, DType::f32, threads);
+          Tensor sum = dx.dtype == DType::f32 ? dx : empty_like(dx, dx.shape, DType::f32);
+          parallel_for(threads, g.n, grain(g.h * g.w * g.c), [&](int64_t begin, int64_t end) {
+            scattered_images(g, d.data<float>(), tap_.data<uint8_t>(), sum.data<float>(), begin,
+                             end);
+          });
+          dx = cast(sum, dx.dtype, threads);
         }
         break;
       case Path::cuda:
@@ -238,10 +263,13 @@ Tensor max_pool(Tape& tape, const Tensor& x, const PoolOptions& options) {
     case Path::reference: forward_reference(g, x, y, tap); break;
     case Path::cpu: {
       const PoolGeometry m = in_memory(g, x.layout);
-      parallel_for(tape.stream().threads(), m.n * m.ho, grain(m.kernel * m.w * m.c),
-                   [&](int64_t begin, int64_t end) {
-                     max_rows(m, x.data<float>(), y.data<float>(), tap.data<uint8_t>(), begin, end);
-                   });
+      with_cpu_type(x, [&](auto t) {
+        using T = decltype(t);
+        parallel_for(tape.stream().threads(), m.n * m.ho, grain(m.kernel * m.w * m.c),
+                     [&](int64_t begin, int64_t end) {
+                       max_rows(m, x.data<T>(), y.data<T>(), tap.data<uint8_t>(), begin, end);
+                     });
+      });
       break;
     }
     case Path::cuda:

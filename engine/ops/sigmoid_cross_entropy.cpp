@@ -97,7 +97,8 @@ kernels::SigmoidCrossEntropyArgs kernel_args(const Terms& a) {
 
 class SigmoidCrossEntropyNode final : public Node {
  public:
-  explicit SigmoidCrossEntropyNode(Terms terms) : terms_(std::move(terms)) {}
+  /// The terms' x is f32 where x_type is bf16 on a CPU.
+  SigmoidCrossEntropyNode(Terms terms, DType x_type) : terms_(std::move(terms)), x_type_(x_type) {}
   const char* name() const override { return "sigmoid_cross_entropy"; }
   int64_t saved_bytes() const override { return terms_.x.bytes() + terms_.targets.bytes(); }
   OpFacts facts(Stream&, const std::vector<bool>&) const override {
@@ -113,6 +114,7 @@ class SigmoidCrossEntropyNode final : public Node {
         parallel_for(context.stream.threads(), dx.size(), kChunk, [&](int64_t begin, int64_t end) {
           gradient(terms_, dy.at<float>(0), dx, begin, end);
         });
+        dx = cast(dx, x_type_);
         break;
       case Path::cuda:
         kernels::sigmoid_cross_entropy_gradients(context.stream.queue(), kernel_args(terms_),
@@ -124,6 +126,7 @@ class SigmoidCrossEntropyNode final : public Node {
 
  private:
   Terms terms_;
+  DType x_type_;
 };
 
 // What stands in the GPU's memory the host does not look at.
@@ -171,7 +174,8 @@ Tensor sigmoid_cross_entropy(Tape& tape, const Tensor& any, const Tensor& target
   check_weights("pos_weight", options.pos_weight, {k_count}, wide, x.device());
   check_weights("sample_weights", options.sample_weights, Shape::of(leading.data(), rows_rank),
                 wide, x.device());
-  const Terms terms{x, targets, options.pos_weight, options.sample_weights, k_count};
+  const Tensor terms_x = path_of(x) == Path::cpu ? cast(x, DType::f32) : x;
+  const Terms terms{terms_x, targets, options.pos_weight, options.sample_weights, k_count};
   Tensor loss = empty_like(x, Shape{}, wide);
   switch (path_of(x)) {
     case Path::reference: loss.at<double>(0) = loss_reference(terms); break;
@@ -187,7 +191,7 @@ Tensor sigmoid_cross_entropy(Tape& tape, const Tensor& any, const Tensor& target
       break;
     }
   }
-  return tape.record(loss, {any, targets_any.detached()}, SigmoidCrossEntropyNode(terms));
+  return tape.record(loss, {any, targets_any.detached()}, SigmoidCrossEntropyNode(terms, x.dtype));
 }
 
 namespace {

@@ -57,7 +57,7 @@ float softmax_row(const float* x, int64_t k_count, float* q) {
 
 class SoftmaxNode final : public Node {
  public:
-  /// kept: y; on a GPU x, because a y of 16 bits is not exact enough.
+  /// kept: y, in bf16 on a CPU as f32; on a GPU x, because a y of 16 bits is not exact enough.
   explicit SoftmaxNode(Tensor kept) : kept_(std::move(kept)) {}
   const char* name() const override { return "softmax"; }
   int64_t saved_bytes() const override { return kept_.bytes(); }
@@ -75,7 +75,10 @@ class SoftmaxNode final : public Node {
       case Path::reference: rows<double>(dy, dx, 0, kept_.size() / kept_.dim(-1)); break;
       case Path::cpu:
         parallel_for(context.stream.threads(), kept_.size() / kept_.dim(-1), kGrainRows,
-                     [&](int64_t begin, int64_t end) { rows<float>(dy, dx, begin, end); });
+                     [&, d = cast(dy, DType::f32)](int64_t begin, int64_t end) {
+                       rows<float>(d, dx, begin, end);
+                     });
+        dx = cast(dx, dy.dtype);
         break;
       case Path::cuda:
         kernels::softmax_gradients(context.stream.queue(), kernel_shape(kept_), dy.raw(),
@@ -171,9 +174,11 @@ double loss_cpu(const Tensor& x, const Tensor& labels, const Weights& w, double 
 
 class SoftmaxCrossEntropyNode final : public Node {
  public:
-  SoftmaxCrossEntropyNode(Tensor q, Tensor labels, Weights weights, double smoothing,
+  /// q in f32, or f64; the gradient leaves in x_type.
+  SoftmaxCrossEntropyNode(DType x_type, Tensor q, Tensor labels, Weights weights, double smoothing,
                           double denominator)
-      : q_(std::move(q)),
+      : x_type_(x_type),
+        q_(std::move(q)),
         labels_(std::move(labels)),
         weights_(std::move(weights)),
         smoothing_(smoothing),
@@ -193,6 +198,7 @@ class SoftmaxCrossEntropyNode final : public Node {
         parallel_for(
             context.stream.threads(), labels_.size(), kGrainRows,
             [&](int64_t begin, int64_t end) { rows<float>(dy.at<float>(0), dx, begin, end); });
+        dx = cast(dx, x_type_);
         break;
       case Path::cuda: GG_CHECK(false, "softmax_cross_entropy: a GPU's tensor in the CPU's node");
     }
@@ -218,6 +224,7 @@ class SoftmaxCrossEntropyNode final : public Node {
     }
   }
 
+  DType x_type_;
   Tensor q_, labels_;
   Weights weights_;
   double smoothing_, denominator_;
@@ -304,21 +311,27 @@ Tensor softmax(Tape& tape, const Tensor& any) {
   const Tensor x = to_layout(any, Layout::nhwc);
   Tensor y = empty_like(x);
   const int64_t k_count = x.dim(-1);
+  Tensor kept = path_of(x) == Path::cuda ? x.detached() : y;
   switch (path_of(x)) {
     case Path::reference: softmax_reference(x, y); break;
-    case Path::cpu:
-      parallel_for(
-          tape.stream().threads(), x.size() / k_count, kGrainRows, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i) {
-              softmax_row(x.data<float>() + i * k_count, k_count, y.data<float>() + i * k_count);
-            }
-          });
+    case Path::cpu: {
+      const Tensor wide = cast(x, DType::f32);
+      if (x.dtype != DType::f32) kept = empty_like(wide);
+      parallel_for(tape.stream().threads(), x.size() / k_count, kGrainRows,
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t i = begin; i < end; ++i) {
+                       softmax_row(wide.data<float>() + i * k_count, k_count,
+                                   kept.data<float>() + i * k_count);
+                     }
+                   });
+      y = cast(kept, x.dtype);
       break;
+    }
     case Path::cuda:
       kernels::softmax_values(tape.queue(), kernel_shape(x), x.raw(), y.raw());
       break;
   }
-  return tape.record(y, {any}, SoftmaxNode(path_of(x) == Path::cuda ? x.detached() : y));
+  return tape.record(y, {any}, SoftmaxNode(kept));
 }
 
 Tensor softmax_cross_entropy(Tape& tape, const Tensor& any, const Tensor& labels,
@@ -357,19 +370,20 @@ Tensor softmax_cross_entropy(Tape& tape, const Tensor& any, const Tensor& labels
   }
   GG_CHECK(denominator > 0, "softmax_cross_entropy: the weights of all rows are zero");
 
-  Tensor q = empty_like(x), loss = empty_like(x, Shape{});
+  const Tensor wide = cast(x, sum_type(x.dtype));
+  Tensor q = empty_like(wide), loss = empty_like(wide, Shape{});
   switch (path_of(x)) {
     case Path::reference:
       loss.at<double>(0) = loss_reference(x, labels, weights, s, q) / denominator;
       break;
     case Path::cpu:
       loss.at<float>(0) = static_cast<float>(
-          loss_cpu(x, labels, weights, s, tape.stream().threads(), q) / denominator);
+          loss_cpu(wide, labels, weights, s, tape.stream().threads(), q) / denominator);
       break;
     case Path::cuda: break;  // above
   }
-  return tape.record(loss, {any},
-                     SoftmaxCrossEntropyNode(q, labels.detached(), weights, s, denominator));
+  return tape.record(
+      loss, {any}, SoftmaxCrossEntropyNode(x.dtype, q, labels.detached(), weights, s, denominator));
 }
 
 // ---- cases ------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@
 #include "engine/core/parallel.hpp"
 #include "engine/core/simd.hpp"
 #include "engine/ops/case.hpp"
+#include "engine/ops/lanes.hpp"
 #include "engine/ops/path.hpp"
 #include "engine/tensor/layout.hpp"
 #include "kernels/upsample.hpp"
@@ -51,25 +52,35 @@ void for_each_share(const Geometry& g, const Body& body) {
 // ---- CPU --------------------------------------------------------------------------------------
 
 // Output rows [begin, end) of all images.
-GG_MULTIVERSION void value_rows(const Geometry& g, const float* x, float* y, int64_t begin,
-                                int64_t end) {
+template <class T>
+GG_INLINE void value_rows_of(const Geometry& g, const T* x, T* y, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row) {
     const int64_t n = row / g.ho();
     const UpsampleTaps down = g.taps(row % g.ho(), g.h);
-    const float* top = x + (n * g.h + down.low) * g.w * g.c;
-    const float* bottom = x + (n * g.h + down.high) * g.w * g.c;
+    const T* top = x + (n * g.h + down.low) * g.w * g.c;
+    const T* bottom = x + (n * g.h + down.high) * g.w * g.c;
     for (int64_t j = 0; j < g.wo(); ++j) {
       const UpsampleTaps across = g.taps(j, g.w);
       const int64_t left = across.low * g.c, right = across.high * g.c;
-      float* to = y + (row * g.wo() + j) * g.c;
+      T* to = y + (row * g.wo() + j) * g.c;
       for (int64_t c = 0; c < g.c; ++c) {
-        const float above = (1 - across.share) * top[left + c] + across.share * top[right + c];
-        const float below =
-            (1 - across.share) * bottom[left + c] + across.share * bottom[right + c];
-        to[c] = (1 - down.share) * above + down.share * below;
+        const float above =
+            (1 - across.share) * value_of(top[left + c]) + across.share * value_of(top[right + c]);
+        const float below = (1 - across.share) * value_of(bottom[left + c]) +
+                            across.share * value_of(bottom[right + c]);
+        put(to[c], (1 - down.share) * above + down.share * below);
       }
     }
   }
+}
+
+GG_MULTIVERSION void value_rows(const Geometry& g, const float* x, float* y, int64_t begin,
+                                int64_t end) {
+  value_rows_of(g, x, y, begin, end);
+}
+GG_MULTIVERSION void value_rows(const Geometry& g, const bf16* x, bf16* y, int64_t begin,
+                                int64_t end) {
+  value_rows_of(g, x, y, begin, end);
 }
 
 // The pixels of x's rows [begin, end) of all images, each from the outputs that it gave to.
@@ -112,11 +123,16 @@ class UpsampleNode final : public Node {
           dx.at<double>(i) += weight * dy.at<double>(o);
         });
         break;
-      case Path::cpu:
-        parallel_for(context.stream.threads(), g_.n * g_.h, 4, [&](int64_t begin, int64_t end) {
-          gradient_rows(g_, dy.data<float>(), dx.data<float>(), begin, end);
+      case Path::cpu: {  // adds up in place, so in f32
+        const int threads = context.stream.threads();
+        const Tensor d = cast(dy, DType::f32, threads);
+        const Tensor sum = dx.dtype == DType::f32 ? dx : empty_like(dx, dx.shape, DType::f32);
+        parallel_for(threads, g_.n * g_.h, 4, [&](int64_t begin, int64_t end) {
+          gradient_rows(g_, d.data<float>(), sum.data<float>(), begin, end);
         });
+        dx = cast(sum, dx.dtype, threads);
         break;
+      }
       case Path::cuda:
         kernels::upsample_gradients(context.stream.queue(), g_, dy.dtype, dy.raw(), dx.raw());
         break;
@@ -151,8 +167,11 @@ Tensor upsample(Tape& tape, const Tensor& any, const UpsampleOptions& options) {
       });
       break;
     case Path::cpu:
-      parallel_for(tape.stream().threads(), g.n * g.ho(), 4, [&](int64_t begin, int64_t end) {
-        value_rows(g, x.data<float>(), y.data<float>(), begin, end);
+      with_cpu_type(x, [&](auto t) {
+        using T = decltype(t);
+        parallel_for(tape.stream().threads(), g.n * g.ho(), 4, [&](int64_t begin, int64_t end) {
+          value_rows(g, x.data<T>(), y.data<T>(), begin, end);
+        });
       });
       break;
     case Path::cuda: kernels::upsample_values(tape.queue(), g, x.dtype, x.raw(), y.raw()); break;

@@ -113,11 +113,12 @@ void Optimizer::average_buffers(const NamedTensors& buffers) {
     const auto same = [&name = name](const Slot& slot) { return slot.name == name; };
     GG_CHECK(std::none_of(slots_.begin(), slots_.end(), same), "optimizer: ", name,
              " is given twice");
-    check_computable("optimizer: average_buffers", buffer);
-    GG_CHECK(buffer.device() == stream_->device() &&
-                 (buffer.device() == Device::cpu || buffer.dtype == DType::f32),
-             "optimizer: average_buffers: ", name, " must be on the ", stream_->device(),
-             " as the stream, there f32; got ", buffer.dtype, " on the ", buffer.device());
+    const bool gpu = stream_->device() == Device::cuda;
+    GG_CHECK(buffer.defined() && buffer.device() == stream_->device() &&
+                 (buffer.dtype == DType::f32 || (!gpu && buffer.dtype == DType::f64)),
+             "optimizer: average_buffers: ", name, " must be ", gpu ? "f32" : "f32 or f64",
+             " on the ", stream_->device(), " as the stream; got ",
+             buffer.defined() ? concat_text(buffer.dtype, " on the ", buffer.device()) : "none");
     Slot slot{name, nullptr, buffer, 0, {}, {}, empty_like(buffer)};
     copy_into(slot.ema, buffer);
     slots_.push_back(std::move(slot));

@@ -74,7 +74,7 @@ TEST_CASE("crossval command: bad options are refused in one line, before anythin
       {{"--clip-norm", "nan"}, "--clip-norm"},
       {{"--optimizer", "lion"}, "sgd,adam,adamw"},
       {{"--schedule", "linear"}, "constant,cosine,step"},
-      {{"--dtype", "bf16"}, "needs a GPU"},
+      {{"--dtype", "f16"}, "needs a GPU"},
       {{"--dtype", "f8"}, "f32,tf32,bf16,f16,f64"},
       {{"--model", "resnet"}, "resnet"},
       {{"--width", "0"}, "--width"},

@@ -78,6 +78,7 @@ TEST_CASE("resumption: kill -9 at random moments changes no byte of what a run e
   const std::vector<std::vector<std::string>> ways = {
       {"--permute", "2", "--repeats", "2"},
       {"--select", "inner", "--ema", "0.9", "--optimizer", "adamw"},
+      {"--dtype", "bf16", "--select", "inner"},
       {"--select", "holdout", "--optimizer", "sgd", "--preset", "full", "--fuse", "shape,age"}};
   const size_t chosen = random() % ways.size();  // one of them, all in the long tests
   for (size_t way = 0; way < ways.size(); ++way) {

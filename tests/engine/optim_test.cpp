@@ -369,8 +369,13 @@ TEST_CASE("optimizer: errors name what was needed and what came") {
                  "step 1 is beyond the learning rates of 1 steps"));
   CHECK(contains(error_of([&] { optimizer.swap_in_ema(); }), "ema_decay is 0"));
   Optimizer averaging = make({all}, {.ema_decay = 0.5});
-  CHECK(contains(error_of([&] {
-                   averaging.average_buffers({{"n", tensor({1}, {1}, DType::i32)}});
+  for (const DType dtype : {DType::i32, DType::bf16}) {
+    CHECK(
+        contains(error_of([&] {
+                   averaging.average_buffers({{"n", tensor({1}, {1}, dtype)}});
                  }),
-                 "average_buffers: x must be f32 or f64; got i32 [1]"));
+                 concat_text("average_buffers: n must be f32 or f64 on the cpu as the stream; got ",
+                             dtype)));
+  }
+  CHECK(contains(error_of([&] { averaging.average_buffers({{"n", Tensor{}}}); }), "got none"));
 }

@@ -99,7 +99,7 @@ Case scale_case(float f32_factor) {
 
 }  // namespace
 
-TEST_CASE("cases: every f32 path agrees with the f64 reference, with and without oneDNN") {
+TEST_CASE("cases: f32 and bf16 agree with the f64 reference, with and without oneDNN") {
   const uint64_t seed = fresh_seed();
   REQUIRE(!all_cases().empty());
   for (const int threads : {1, 2}) {
@@ -107,7 +107,12 @@ TEST_CASE("cases: every f32 path agrees with the f64 reference, with and without
       const auto stream = Stream::cpu({.threads = threads, .vendor = vendor});
       INFO(threads, " threads, oneDNN ", vendor ? "allowed" : "left out");
       for (const Case& c : all_cases()) {
-        for (const CaseRow& row : c.rows) check(compare_paths(c, row, *stream, seed), seed);
+        for (const CaseRow& row : c.rows) {
+          for (const DType dtype : {DType::f32, DType::bf16}) {
+            INFO(std::string(name_of(dtype)));
+            check(compare_paths(c, row, *stream, seed, dtype), seed);
+          }
+        }
       }
     }
   }
@@ -195,7 +200,7 @@ TEST_CASE("cases: every op refuses what it cannot compute with, by its name") {
     const std::string& name = entry.first;
     const auto& op = entry.second;
     CAPTURE(name);
-    for (const DType dtype : {DType::bf16, DType::f16, DType::i32, DType::u8}) {
+    for (const DType dtype : {DType::f16, DType::i32, DType::u8}) {
       for (const Shape& shape : {Shape{2, 2}, Shape{1, 2, 2, 2}}) {
         const std::string text = error_of([&] { op(zeros(cpu_stream(), shape, dtype)); });
         CHECK(text.rfind(name + ": ", 0) == 0);

@@ -212,12 +212,12 @@ TEST_CASE("conv: oneDNN serves the project's shapes by something better than its
   const auto stream = Stream::cpu();
   const Geometry pixel =
       geometry_of(empty(*stream, {1, 1, 1, 1}), empty(*stream, {1, 1, 1, 1}), {}, {});
-  if (choose(*stream, pixel, Layout::nhwc).forward == Algorithm::own) {
+  if (choose(*stream, pixel, DType::f32, Layout::nhwc).forward == Algorithm::own) {
     return skip("conv: oneDNN's choice", "built without it");
   }
   const auto check = [&](const Shape& x, const Shape& weight, const ConvOptions& options) {
     const Geometry g = geometry_of(empty(*stream, x), empty(*stream, weight), {}, options);
-    const Choice choice = choose(*stream, g, Layout::nhwc);
+    const Choice choice = choose(*stream, g, DType::f32, Layout::nhwc);
     REQUIRE(choice.forward != Algorithm::own);
     const std::pair<Algorithm, Pass> passes[] = {{choice.forward, Pass::forward},
                                                  {choice.data, Pass::data},
@@ -225,7 +225,7 @@ TEST_CASE("conv: oneDNN serves the project's shapes by something better than its
     for (const auto& one : passes) {
       const Algorithm algorithm = one.first;
       const Pass pass = one.second;
-      const std::string found = onednn_implementation(*stream, g, algorithm, pass);
+      const std::string found = onednn_implementation(*stream, g, DType::f32, algorithm, pass);
       INFO("x ", to_string(x), ", weight ", to_string(weight), ", pass ", static_cast<int>(pass),
            ": ", found);
       CHECK_FALSE(found.empty());
@@ -253,7 +253,7 @@ TEST_CASE("conv: strided 1x1 convolutions of few channels are not oneDNN's") {
     const Geometry g =
         geometry_of(empty(*stream, {2, 8, 8, channels}), empty(*stream, {channels, 1, 1, channels}),
                     {}, {.stride = stride});
-    return onednn_implementation(*stream, g, Algorithm::direct, Pass::weights);
+    return onednn_implementation(*stream, g, DType::f32, Algorithm::direct, Pass::weights);
   };
   if (weights_by(16, 1).empty()) return skip("conv: strided 1x1", "built without oneDNN");
   CHECK_FALSE(weights_by(4, 1).empty());

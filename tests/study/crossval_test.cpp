@@ -6,6 +6,7 @@
 #include <new>
 #include <set>
 
+#include "data/phantom.hpp"
 #include "engine/core/interrupt.hpp"
 #include "tests/support/cohort.hpp"
 #include "tests/support/support.hpp"
@@ -137,6 +138,38 @@ TEST_CASE("crossval: the same bits for any number of threads and folds at once" 
   CHECK(text_of(run(set, settings)) != one);
 }
 
+TEST_CASE("crossval: bf16 on the CPU, the same bits for any number of threads and folds at once") {
+  const data::Dataset set = tiny_cohort();
+  study::CrossvalSettings settings = small_settings();
+  const std::string f32 = text_of(run(set, settings));
+  settings.train.dtype = "bf16";
+  const std::string one = text_of(run(set, settings));
+  CHECK(one != f32);
+  settings.threads = 3;
+  CHECK(text_of(run(set, settings)) == one);
+  settings.concurrent_folds = 2;
+  CHECK(text_of(run(set, settings)) == one);
+}
+
+TEST_CASE("crossval: 30 epochs on the phantom find in bf16 what f32 finds") {
+  const data::Dataset set = data::make_phantom({.patients = 30, .size = 64, .slices = 4}, 32);
+  study::CrossvalSettings settings = small_settings();
+  settings.target = "COCCluster=2";
+  settings.train.width = 4;
+  settings.train.window = 32;
+  settings.train.epochs = 30;
+  const auto scores = [&](const char* dtype) {
+    settings.train.dtype = dtype;
+    return run(set, settings).predictions;
+  };
+  const auto wide = scores("f32"), half = scores("bf16");
+  CHECK(study::format_predictions(wide) != study::format_predictions(half));
+  const double f32 = study::pooled_auc(wide, 2), bf16 = study::pooled_auc(half, 2);
+  MESSAGE("AUC in f32 ", f32, ", in bf16 ", bf16);
+  CHECK(f32 > 0.7);
+  CHECK(std::abs(bf16 - f32) < 0.1);
+}
+
 TEST_CASE("crossval: a run that was stopped at any epoch ends like one that never was") {
   const data::Dataset set = tiny_cohort();
   for (const study::Select select :
@@ -146,6 +179,7 @@ TEST_CASE("crossval: a run that was stopped at any epoch ends like one that neve
     settings.train.ema = 0.9;
     settings.train.optimizer = "adamw";
     settings.folds = 2;
+    if (select == study::Select::holdout) settings.train.dtype = "bf16";
     Recorder whole;
     const std::string expected = text_of(run(set, settings, whole));
     for (const int stop : {1, 2, 5}) {

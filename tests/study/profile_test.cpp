@@ -110,6 +110,14 @@ TEST_CASE("profile: the trace is the last step, one thing inside another") {
   CHECK(named("optimizer", "update").begin_ms >= outer.begin_ms + outer.ms);
 }
 
+TEST_CASE("profile: bf16 on the CPU, and what computes its convolutions") {
+  ProfileOptions options = kSmall;
+  options.dtype = "bf16";
+  const std::string table = profile_table(profile_step(options));
+  CHECK_MESSAGE(contains(table, "subtype, 32x32, batch 4, bf16"), table);
+  CHECK_MESSAGE((contains(table, "bf16") && contains(table, "stage4.norm1")), table);
+}
+
 TEST_CASE("profile: the table names every op; options out of range are one line") {
   const std::string table = profile_table(small());
   for (const char* part : {"subtype, 32x32, batch 4, f32", "gather and augment", "stage4.norm1",
@@ -117,8 +125,9 @@ TEST_CASE("profile: the table names every op; options out of range are one line"
     CHECK_MESSAGE(contains(table, part), part, " is missing in\n", table);
   }
   ProfileOptions options = kSmall;
-  options.dtype = "bf16";
-  CHECK(error_of([&] { profile_step(options); }) == "--dtype on the cpu must be f32; got \"bf16\"");
+  options.dtype = "f16";
+  CHECK(error_of([&] { profile_step(options); }) ==
+        "--dtype on the cpu must be f32 or bf16; got \"f16\"");
   options = kSmall;
   options.batch = 1;
   CHECK(contains(error_of([&] { profile_step(options); }), "--batch must be 2 to 4096; got 1"));
