@@ -126,13 +126,16 @@ void add_profile(CLI::App& app) {
   command->add_option("--trace", command_options->trace,
                       "the last step as a trace that ui.perfetto.dev opens");
   command->add_option("--html", command_options->html, "a page with a roofline, self-contained");
-  command->add_flag("--list", command_options->list,
-                    "instead: the kernels of all ops, with registers, shared memory, occupancy");
+  command->add_flag(
+      "--list", command_options->list,
+      "instead: the kernels of ops, augmentation and optimizer, with registers, shared "
+      "memory, occupancy");
   auto* kernel = command->add_option("--kernel", command_options->kernel,
                                      "instead: one kernel alone, and the ncu line that shows it");
   command
       ->add_option("--shape", command_options->shape,
-                   "of that kernel's first input, 32x80x80x16; default: a layer's")
+                   "of that kernel's first input, 32x80x80x16 (of augmentation 32x80x80, of the "
+                   "optimizer weights alone); default: a layer's")
       ->needs(kernel);
   command->callback([command_options] { profile(*command_options); });
 }

@@ -2,11 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 
 #include "apps/study/peaks.hpp"
+#include "data/augment_policy.hpp"
+#include "data/noise_set.hpp"
 #include "engine/core/error.hpp"
+#include "engine/ops/augment_cuda.hpp"
 #include "engine/ops/case.hpp"
+#include "engine/optim/batch_end.hpp"
+#include "engine/optim/optimizer.hpp"
 
 namespace gliograd::study {
 namespace {
@@ -53,10 +59,107 @@ const CaseRow& usual_row(const Case& c, const std::vector<const CaseRow*>& with_
   return *with_kernel.front();
 }
 
+// What is no op, and so has no case: a batch in the making, and the end of a step.
+struct Work {
+  std::string name, input;
+  std::function<void()> run;
+};
+struct WorkKind {
+  const char* name;
+  size_t axes;  // of --shape
+  std::vector<int64_t> small, usual;
+  Work (*make)(Stream&, DType, const std::vector<int64_t>& shape);
+};
+
+std::string joined(const std::vector<int64_t>& axes) {
+  std::string text;
+  for (const int64_t n : axes) text += concat_text(text.empty() ? "" : "x", n);
+  return text;
+}
+
+// shape: images, height, width. Everything is done to some of them, and their labels are gathered.
+Work batch_work(Stream& stream, DType dtype, const std::vector<int64_t>& shape) {
+  const int64_t images = shape[0], size = shape[1];
+  GG_CHECK(size == shape[2], "--shape: the images of a batch are square; got ", joined(shape));
+  GG_CHECK(size >= 8 && size <= 512, "--shape: images of a batch have 8 to 512 pixels; got ", size);
+  const int64_t slices = std::min<int64_t>(images, 64);
+  const data::Dataset set = data::noise_set(slices, 1, size);
+  const data::Resident resident(set);
+  const auto there = std::make_shared<DeviceSet>(stream, resident.set());
+  const InputSpec input = data::input_spec(set, {.window = static_cast<int>(size)});
+  std::vector<double> order, labels(static_cast<size_t>(slices), 1);
+  for (int64_t i = 0; i < images; ++i) order.push_back(static_cast<double>(i % slices));
+  stream.write_state({});
+  const Tensor draws = from_values(stream, {images}, order, DType::i32);
+  const Tensor table = from_values(stream, {slices}, labels, DType::i32);
+  return {"augment", joined(shape), [=, &stream] {
+            augment_next(stream, there->set(), input, draws, data::augment_preset("full"),
+                         {.images = images, .dtype = dtype, .channels = 8});
+            rows_next(stream, table, draws, images);
+          }};
+}
+
+// shape: weights. AdamW that clips and averages, and the batch's end.
+Work update_work(Stream& stream, DType, const std::vector<int64_t>& shape) {
+  struct Kept {
+    Parameter parameter;
+    std::unique_ptr<Optimizer> optimizer;
+    Tensor loss;
+  };
+  const auto kept = std::make_shared<Kept>();
+  stream.write_state({});
+  kept->parameter = Parameter("weight", zeros(stream, {shape[0]}));
+  kept->parameter.gradient = zeros(stream, {shape[0]});
+  kept->loss = zeros(stream, {1});
+  kept->optimizer = std::make_unique<Optimizer>(
+      stream, std::vector<ParameterGroup>{{"all", {&kept->parameter}, 1, 0.01}},
+      OptimizerOptions{.clip_norm = 1, .ema_decay = 0.99},
+      LearningRates::constant(1e-3, int64_t{1} << 20));
+  return {"optimizer", joined(shape), [kept, &stream] {
+            kept->parameter.has_gradient = true;
+            kept->optimizer->step();
+            kept->optimizer->swap_in_ema();
+            kept->optimizer->swap_out_ema();
+            end_batch(stream, kept->loss, 0);
+          }};
+}
+
+const std::vector<WorkKind>& other_work() {
+  static const std::vector<WorkKind> kinds = {
+      {"augment", 3, {2, 13, 13}, {32, 80, 80}, batch_work},
+      {"optimizer", 1, {4099}, {int64_t{1} << 24}, update_work}};
+  return kinds;
+}
+
 bool launches(const std::vector<RecordedLaunch>& all, const std::string& kernel) {
   return std::any_of(all.begin(), all.end(), [&](const RecordedLaunch& launch) {
     return launch.grid[0] > 0 && launch.name == kernel;
   });
+}
+
+// Runs it over and over, and times that launch alone.
+KernelRun timed(const Work& work, LaunchLog& log, const KernelOptions& o, double copy_gb_s) {
+  KernelRun result;
+  result.op = work.name;
+  result.input = work.input;
+  std::vector<double> ms;
+  for (int i = 0; i <= o.steps; ++i) {
+    work.run();
+    const std::vector<RecordedLaunch> all = log.take();
+    if (!launches(all, o.kernel)) {
+      throw Error(concat_text("--kernel ", o.kernel, ": ", work.name, " of ", work.input,
+                              " takes another kernel"));
+    }
+    for (const RecordedLaunch& launch : all) {
+      if (launch.name != o.kernel) continue;
+      if (i > 0) ms.push_back(launch.ms);  // the first one loads the code
+      result.launch = {launch.name, shape_of(launch), launch.cost, launch.kernel, {}};
+      break;
+    }
+  }
+  result.launch.ms = timing_of(ms);
+  result.copy_gb_s = copy_gb_s;
+  return result;
 }
 
 }  // namespace
@@ -65,18 +168,25 @@ std::vector<ListedKernel> list_kernels(DType dtype) {
   const std::unique_ptr<Stream> stream = Stream::cuda(0, {.random = {.seed = 1}});
   LaunchLog log(*stream);
   std::map<std::string, ListedKernel> found;  // by all that is shown
+  const auto take = [&](const std::string& op) {
+    for (const RecordedLaunch& launch : log.take()) {
+      if (launch.grid[0] == 0) continue;
+      const int threads = static_cast<int>(launch.block[0] * launch.block[1] * launch.block[2]);
+      found.try_emplace(concat_text(launch.name, ' ', threads, ' ', launch.kernel.registers, ' ',
+                                    launch.kernel.static_bytes),
+                        ListedKernel{launch.name, op, threads, launch.kernel});
+    }
+  };
   for (const Case& c : all_cases()) {
     for (const CaseRow& row : c.rows) {
       if (row.bench) continue;
       run(row, *stream, dtype, case_inputs(row, *stream, dtype, 1));
-      for (const RecordedLaunch& launch : log.take()) {
-        if (launch.grid[0] == 0) continue;
-        const int threads = static_cast<int>(launch.block[0] * launch.block[1] * launch.block[2]);
-        found.try_emplace(concat_text(launch.name, ' ', threads, ' ', launch.kernel.registers, ' ',
-                                      launch.kernel.static_bytes),
-                          ListedKernel{launch.name, c.name, threads, launch.kernel});
-      }
+      take(c.name);
     }
+  }
+  for (const WorkKind& kind : other_work()) {
+    kind.make(*stream, dtype, kind.small).run();
+    take(kind.name);
   }
   std::vector<ListedKernel> list;
   for (auto& [key, kernel] : found) list.push_back(std::move(kernel));
@@ -107,31 +217,25 @@ KernelRun profile_kernel(const KernelOptions& o) {
                                      Shape::of(o.shape.data(), static_cast<int>(o.shape.size())));
     const std::vector<Tensor> inputs = case_inputs(row, *stream, o.dtype, 1);
     log.take();
-    KernelRun result;
-    result.op = c.name;
-    result.input = text_of(row.inputs[0].shape);
-    std::vector<double> ms;
-    for (int i = 0; i <= o.steps; ++i) {
-      run(row, *stream, o.dtype, inputs);
-      const std::vector<RecordedLaunch> all = log.take();
-      if (!launches(all, o.kernel)) {
-        throw Error(concat_text("--kernel ", o.kernel, ": ", c.name, " of ", result.input,
-                                " takes another kernel"));
-      }
-      for (const RecordedLaunch& launch : all) {
-        if (launch.name != o.kernel) continue;
-        if (i > 0) ms.push_back(launch.ms);  // the first one loads the code
-        result.launch = {launch.name, shape_of(launch), launch.cost, launch.kernel, {}};
-        break;
-      }
+    Work work{c.name, text_of(row.inputs[0].shape), [&] { run(row, *stream, o.dtype, inputs); }};
+    return timed(work, log, o, copy_gb_s);
+  }
+  for (const WorkKind& kind : other_work()) {
+    kind.make(*stream, o.dtype, kind.small).run();
+    const std::vector<RecordedLaunch> all = log.take();
+    for (const RecordedLaunch& launch : all) {
+      if (launch.grid[0] > 0) ++known[launch.name];
     }
-    result.launch.ms = timing_of(ms);
-    result.copy_gb_s = copy_gb_s;
-    return result;
+    if (!launches(all, o.kernel)) continue;
+    GG_CHECK(o.shape.empty() || o.shape.size() == kind.axes, "--shape: ", kind.name, " has ",
+             kind.axes, " axes, as in ", joined(kind.usual), "; got ", joined(o.shape));
+    const Work work = kind.make(*stream, o.dtype, o.shape.empty() ? kind.usual : o.shape);
+    log.take();
+    return timed(work, log, o, copy_gb_s);
   }
   std::string names;
   for (const auto& [name, count] : known) names += (names.empty() ? "" : ", ") + name;
-  throw Error(concat_text("--kernel \"", o.kernel, "\": the cases launch ", names));
+  throw Error(concat_text("--kernel \"", o.kernel, "\": known are ", names));
 }
 
 std::string kernel_list_text(const std::vector<ListedKernel>& kernels) {

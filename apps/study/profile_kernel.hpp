@@ -10,18 +10,20 @@
 namespace gliograd::study {
 
 struct ListedKernel {
-  std::string name, op;  // the op whose case launched it
+  std::string name, op;  // the op that launched it
   int threads = 0;       // of a block
   kernels::KernelFacts facts;
 };
-/// Every kernel that the small rows of all ops' cases launch in this type, sorted by name.
+/// Every kernel that the small rows of all ops' cases launch in this type, or that make a batch (op
+/// "augment") or end a step ("optimizer"), sorted by name.
 /// Errors: DeviceError where there is no GPU.
 std::vector<ListedKernel> list_kernels(DType dtype);
 
 struct KernelOptions {
   std::string kernel;  // as list_kernels() names it
   DType dtype = DType::f32;
-  std::vector<int64_t> shape;  // of the op's first input; empty: a layer of real size
+  std::vector<int64_t> shape;  // of the op's first input; empty: a layer of real size.
+                               // augment: images, height, width; optimizer: weights
   int steps = 30;
   bool peaks = true;
 };

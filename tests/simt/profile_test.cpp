@@ -101,7 +101,34 @@ TEST_CASE("GPU profile: one kernel alone, at a given shape; an unknown one lists
   simt::expect_nothing();
 }
 
-TEST_CASE("GPU profile: the list names the kernels that cases launch") {
+TEST_CASE("GPU profile: kernels of augmentation and optimizer alone, which are no ops") {
+  simt::set_device({.order = simt::Order::any, .seed = simt::fresh_seed()});
+  KernelOptions options{.kernel = "augment_images",
+                        .dtype = DType::bf16,
+                        .shape = {3, 13, 13},
+                        .steps = 2,
+                        .peaks = false};
+  KernelRun run = profile_kernel(options);
+  CHECK(run.op == "augment");
+  CHECK(run.input == "3x13x13");
+  // Four bytes a pixel in, eight channels of two bytes out.
+  CHECK(run.launch.cost.bytes == (4 + 16) * 3 * 13 * 13);
+  CHECK(kernel_run_text(run, options).find("--kernel augment_images --shape 3x13x13") !=
+        std::string::npos);
+  options.shape = {3, 13, 14};
+  CHECK_THROWS_WITH_AS(profile_kernel(options), doctest::Contains("square"), Error);
+  options.shape = {3, 13, 13, 4};
+  CHECK_THROWS_WITH_AS(profile_kernel(options), doctest::Contains("augment has 3 axes"), Error);
+  options.kernel = "optimizer_update";
+  options.shape = {1031};
+  run = profile_kernel(options);
+  CHECK(run.op == "optimizer");
+  CHECK(run.input == "1031");
+  CHECK(run.launch.cost.bytes > 0);
+  simt::expect_nothing();
+}
+
+TEST_CASE("GPU profile: the list names the kernels of ops, augmentation and optimizer") {
   simt::set_device({.order = simt::Order::any, .seed = simt::fresh_seed()});
   const std::vector<ListedKernel> list = list_kernels(DType::f32);
   CHECK(list.size() > 20);
@@ -111,7 +138,8 @@ TEST_CASE("GPU profile: the list names the kernels that cases launch") {
     CHECK(one.threads > 0);
     CHECK(one.facts.occupancy > 0);
   }
-  for (const char* name : {"batch_norm_moments", "conv_direct_forward", "max_pool_gradient"}) {
+  for (const char* name : {"batch_norm_moments", "conv_direct_forward", "max_pool_gradient",
+                           "augment_images", "gather_rows", "optimizer_decide", "end_batch"}) {
     CHECK(names.find(name) != std::string::npos);
   }
   CHECK(kernel_list_text(list).find("occupancy") != std::string::npos);
