@@ -98,6 +98,23 @@ inline const Entry<void(Queue, const ConvShape&, const void* dy, const void* wei
 inline const Entry<void(Queue, const ConvShape&, const void* dy, const void* x, float* dweights)>
     conv_direct_weights{"conv_direct_weights"};
 
+/// The same where groups, ci and co are one number: a channel of x makes one of y.
+inline const Entry<void(Queue, const ConvShape&, const void* x, const void* weights,
+                        const void* bias, void* y)>
+    conv_depthwise_forward{"conv_depthwise_forward"};
+inline const Entry<void(Queue, const ConvShape&, const void* dy, const void* weights, void* dx)>
+    conv_depthwise_data{"conv_depthwise_data"};
+/// Slices of the pixels whose sums are made side by side, by the shape alone.
+inline int64_t depthwise_slices(const ConvShape& s) {
+  constexpr int64_t kMost = 64, kPixels = 256;  // a slice has at least so many
+  const int64_t slices = (s.n * s.ho * s.wo + kPixels - 1) / kPixels;
+  return slices < kMost ? slices : kMost;
+}
+/// dweights in f32; partial: [depthwise_slices, kh * kw, co]. Sums in a fixed order.
+inline const Entry<void(Queue, const ConvShape&, const void* dy, const void* x, float* partial,
+                        float* dweights)>
+    conv_depthwise_weights{"conv_depthwise_weights"};
+
 /// dbias[o] = sum of dy[row, o], in f32; dy is [rows, channels]. One block a few channels, so the
 /// order of the sum is fixed.
 inline const Entry<void(Queue, DType, int64_t rows, int64_t channels, const void* dy, float* dbias)>

@@ -252,6 +252,8 @@ std::vector<CaseRow> rows() {
       row("dilation 2", {1, 8, 9, 3}, {2, 3, 3, 3}, true, {.pad = Padding::all(2), .dilation = 2}),
       row("2 groups", {2, 5, 6, 6}, {4, 3, 3, 3}, true, {.pad = Padding::all(1), .groups = 2}),
       row("depthwise", {2, 6, 5, 7}, {7, 3, 3, 1}, true, {.pad = Padding::all(1), .groups = 7}),
+      row("depthwise, 24 channels", {2, 7, 6, 24}, {24, 3, 3, 1}, true,
+          {.pad = Padding::all(1), .groups = 24}),
       row("depthwise, stride 2, two outputs a channel", {1, 7, 8, 3}, {6, 3, 3, 1}, false,
           {.stride = 2, .pad = Padding::all(1), .groups = 3}),
       row("depthwise, 19 channels, dilation 2, stride 2", {3, 8, 9, 19}, {19, 3, 2, 1}, true,

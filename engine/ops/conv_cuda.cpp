@@ -32,9 +32,9 @@ kernels::ConvShape shape_of(const Stream& stream, const Geometry& g, DType dtype
           .tf32 = stream.tf32() && dtype == DType::f32};
 }
 
-// Depthwise convolutions and heads of few channels are the own kernels' in any case.
+// Heads of few channels are the own kernels' in any case.
 void note_fallback(Stream& stream, const Geometry& g, const char* pass, const Tensor& x) {
-  if (g.depthwise() || g.ci < 8 || g.co < 8) return;
+  if (g.ci < 8 || g.co < 8) return;
   stream.local<Fallbacks>().add(concat_text("conv ", pass, ", ", x.dtype, ' ', g.n, 'x', g.h, 'x',
                                             g.w, 'x', g.ci, " to ", g.co, ", ", g.kh, 'x', g.kw,
                                             " / ", g.stride));
@@ -147,6 +147,11 @@ class Vendor {
 
 void forward_cuda(Stream& stream, const Geometry& g, const Tensor& x, const Tensor& weight,
                   const Tensor& bias, Tensor& y) {
+  if (g.depthwise()) {
+    kernels::conv_depthwise_forward(stream.queue(), shape_of(stream, g, x.dtype), x.raw(),
+                                    weight.raw(), bias.defined() ? bias.raw() : nullptr, y.raw());
+    return;
+  }
   kernels::ConvShape shape = shape_of(stream, g, x.dtype);
   shape.bias = bias.defined();
   if (stream.local<Vendor>().run(stream, kernels::ConvPass::forward, shape, x, weight, bias, y)) {
@@ -157,9 +162,23 @@ void forward_cuda(Stream& stream, const Geometry& g, const Tensor& x, const Tens
                                bias.defined() ? bias.raw() : nullptr, y.raw());
 }
 
-void backward_cuda(Stream& stream, const Geometry& g, const Tensor& x, const Tensor& weight,
-                   const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) {
-  const kernels::ConvShape shape = shape_of(stream, g, x.dtype);
+namespace {
+
+void backward_depthwise(Stream& stream, const kernels::ConvShape& shape, const Tensor& x,
+                        const Tensor& weight, const Tensor& dy, Tensor& dx, Tensor& dw) {
+  const kernels::Queue queue = stream.queue();
+  if (dx.defined()) kernels::conv_depthwise_data(queue, shape, dy.raw(), weight.raw(), dx.raw());
+  if (!dw.defined()) return;
+  const Tensor partial =
+      empty(stream, {kernels::depthwise_slices(shape), shape.kh * shape.kw, shape.co});
+  kernels::conv_depthwise_weights(queue, shape, dy.raw(), x.raw(),
+                                  static_cast<float*>(partial.raw()),
+                                  static_cast<float*>(dw.raw()));
+}
+
+void backward_products(Stream& stream, const Geometry& g, const kernels::ConvShape& shape,
+                       const Tensor& x, const Tensor& weight, const Tensor& dy, Tensor& dx,
+                       Tensor& dw) {
   const kernels::Queue queue = stream.queue();
   Vendor& vendor = stream.local<Vendor>();
   if (dx.defined() && !vendor.run(stream, kernels::ConvPass::data, shape, dy, weight, {}, dx)) {
@@ -176,8 +195,20 @@ void backward_cuda(Stream& stream, const Geometry& g, const Tensor& x, const Ten
       dw = narrow;
     }
   }
+}
+
+}  // namespace
+
+void backward_cuda(Stream& stream, const Geometry& g, const Tensor& x, const Tensor& weight,
+                   const Tensor& dy, Tensor& dx, Tensor& dw, Tensor& db) {
+  const kernels::ConvShape shape = shape_of(stream, g, x.dtype);
+  if (g.depthwise()) {
+    backward_depthwise(stream, shape, x, weight, dy, dx, dw);
+  } else {
+    backward_products(stream, g, shape, x, weight, dy, dx, dw);
+  }
   if (db.defined()) {
-    kernels::sum_channels(queue, dy.dtype, dy.size() / g.co, g.co, dy.raw(),
+    kernels::sum_channels(stream.queue(), dy.dtype, dy.size() / g.co, g.co, dy.raw(),
                           static_cast<float*>(db.raw()));
   }
 }

@@ -95,6 +95,7 @@ TEST_CASE("SASS: registers leave room for the blocks that are to run beside each
            {"batch_norm", "apply_kernel<.*>", 4},
            {"concat", ".*", 6},
            {"conv_direct", ".*", 4},
+           {"conv_depthwise", ".*", 4},
            {"convert", ".*", 8},
            {"dropout", ".*", 8},
            {"elementwise", "sums_kernel<.*>", 8},
@@ -141,6 +142,8 @@ TEST_CASE("SASS: what is said to be 16 bytes an access is") {
            {"pool_average", "global_values_kernel<8, .*>", 1, 1, 0, 0, false},
            {"pool_average", "global_gradients_kernel<8, .*>", 1, 1, 0, 0, false},
            {"upsample", "values_kernel<8, true, .*>", 4, 1, 0, 0, false},
+           {"conv_depthwise", "(forward|data)_kernel<8, .*>", 1, 1, 0, 0, true},
+           {"conv_depthwise", "partial_kernel<8, .*>", 2, 0, 0, 1, false},
            {"upsample", "values_kernel<8, false, .*>", 1, 1, 0, 0, false},
            {"upsample", "gradients_kernel<8, .*>", 1, 1, 0, 0, false},
            {"dropout", "values_kernel<2, .*>", 1, 1, 0, 0, false},
@@ -247,6 +250,7 @@ TEST_CASE("SASS: arithmetic in f64 is only where sums are joined") {
   const std::set<std::string> joins = {"batch_norm: join_moments_kernel",
                                        "batch_norm: join_sums_kernel",
                                        "batch_norm: from_running_kernel",
+                                       "conv_depthwise: join_kernel",
                                        "optimizer: squares_kernel",
                                        "optimizer: decide_kernel",
                                        "sigmoid_cross_entropy: join_loss_kernel",
@@ -267,8 +271,8 @@ TEST_CASE("SASS: the augmentation is what the tour says") {
   if (all == nullptr) return;
   for (const KernelCode& k : kernels_of(*all, "augment", "images_kernel<b?f16>")) {
     INFO(k.text());
-    CHECK(k.loads(8) == 9);     // four neighbors, for filters and for pixels; the mask
-    CHECK(k.stores(128) == 1);  // a pixel of eight channels
+    CHECK(k.loads(8) == 9);        // four neighbors, for filters and for pixels; the mask
+    CHECK(k.stores(128) == 1);     // a pixel of eight channels
     CHECK(k.order.size() < 6000);  // of which some 700 draw, once a block
   }
 }

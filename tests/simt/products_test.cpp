@@ -102,3 +102,27 @@ TEST_CASE("GPU products: what no plan serves is counted by shape, but for heads 
   CHECK(met.counts() == wanted);
   expect_nothing();
 }
+
+TEST_CASE("GPU depthwise: channels around every vector width, many pixels in several slices") {
+  const std::unique_ptr<Stream> stream = simt::fresh_stream();
+  for (const int64_t c : {1, 7, 8, 31, 32, 33, 40, 264}) {
+    CaseRow row = simt::row_of("conv", "depthwise, 24 channels");
+    row.inputs[0].shape = {2, 5, 4, c};
+    row.inputs[1].shape = {c, 3, 3, 1};
+    row.inputs[2].shape = {c};
+    row.op = [c](Tape& tape, const std::vector<Tensor>& in) {
+      return conv(tape, in[0], in[1], in[2],
+                  {.stride = 2, .pad = {1, 0, 1, 2}, .groups = static_cast<int>(c)});
+    };
+    if (c > 1) simt::compare("conv", row, *stream);  // of one channel it is no depthwise one
+  }
+  CaseRow row = simt::row_of("conv", "depthwise, 24 channels");
+  row.inputs[0].shape = {3, 20, 21, 8};  // five slices
+  row.inputs[1].shape = {8, 3, 3, 1};
+  row.inputs[2].shape = {8};
+  row.op = [](Tape& tape, const std::vector<Tensor>& in) {
+    return conv(tape, in[0], in[1], in[2], {.pad = Padding::all(1), .groups = 8});
+  };
+  simt::compare("conv", row, *stream);
+  expect_nothing();
+}
