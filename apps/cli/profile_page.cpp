@@ -277,6 +277,7 @@ std::string profile_json(const Profile& p) {
               {"step_ms", to_json(p.step_ms)},
               {"images_per_second", 1e3 * o.batch / p.step_ms.median},
               {"launches", p.launches},
+              {"idle_ms", to_json(p.idle_ms)},
               {"fallbacks", p.fallbacks},
               {"peak_bytes", p.peak_bytes},
               {"layout_conversions", {{"count", p.conversions}, {"bytes", p.conversion_bytes}}},

@@ -79,6 +79,7 @@ class Watch final : public TapeObserver {
 
   void finish(Profile& profile) {
     profile.step_ms = timing_of(steps_);
+    profile.idle_ms = timing_of(idle_);
     profile.trace = std::move(events_);
     for (Line& line : lines_) {
       ProfileRow& row = line.row;
@@ -219,6 +220,9 @@ class Watch final : public TapeObserver {
     }
     for (Line& line : lines_) line.ms.push_back(line.now);
     steps_.push_back(all.back().begin_ms + all.back().ms - all.front().begin_ms);
+    double busy = 0;
+    for (const RecordedLaunch& launch : all) busy += launch.ms;
+    idle_.push_back(std::max(0.0, steps_.back() - busy));
   }
   void add_launches(Line& line) const {
     ProfileRow& row = line.row;
@@ -243,6 +247,7 @@ class Watch final : public TapeObserver {
   std::vector<Open> stack_;
   std::vector<NodeFacts> nodes_;  // of the step under way
   std::vector<double> steps_;     // ms
+  std::vector<double> idle_;      // ms, on a GPU
   std::vector<TraceEvent> events_;
   Clock::time_point begin_, last_;
 };

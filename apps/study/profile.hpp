@@ -73,6 +73,8 @@ struct Profile {
   Timing step_ms;                  // on a GPU from the first launch's begin to the last one's end
   std::optional<Timing> graph_ms;  // GPU: the same step as one captured graph
   int64_t launches = 0;            // GPU: of a step
+  // GPU: of step_ms, when nothing ran between two launches; the events around each are part of it.
+  Timing idle_ms;
   std::map<std::string, int64_t> fallbacks;  // GPU: what no vendor's plan served; in all steps
   int64_t peak_bytes = 0;
   double conversions = 0, conversion_bytes = 0;  // of layouts, a step

@@ -83,6 +83,7 @@ std::string profile_table(const Profile& p) {
                        rounded(1e3 * o.batch / p.graph_ms->median), " images/s\n");
   }
   if (gpu) {
+    out += concat_text("Idle between launches: ", rounded(p.idle_ms.median), " ms a step\n");
     out += concat_text("Launches: ", p.launches,
                        "; products that no vendor's plan serves: ", p.fallbacks.size(), '\n');
     for (const auto& [what, calls] : p.fallbacks) out += concat_text("  ", what, '\n');

@@ -36,6 +36,10 @@ TEST_CASE("GPU profile: each launch of a step belongs to a row, with its cost") 
     launches += static_cast<int64_t>(row.launches.size());
   }
   CHECK(launches == p.launches);
+  // What no launch fills of a step: less than each step, and so in the median.
+  CHECK(p.idle_ms.median > 0);
+  CHECK(p.idle_ms.median < p.step_ms.median);
+  CHECK(profile_table(p).find("Idle between launches: ") != std::string::npos);
 
   // Moments of 2 x 16 x 16 values in 16 channels of bf16: one read; what they are joined from.
   const ProfileRow& norm = row_of(p, "forward", "batch_norm", "stage1.norm1");
