@@ -126,3 +126,43 @@ TEST_CASE("GPU depthwise: channels around every vector width, many pixels in sev
   simt::compare("conv", row, *stream);
   expect_nothing();
 }
+
+TEST_CASE("GPU products: depthwise kernels sum many slices, and agree with f64 in every type") {
+  simt::set_device({.order = simt::Order::any, .seed = fresh_seed()});
+  const auto cpu = Stream::cpu(), gpu = Stream::cuda();
+  // y, dx and dweights; the factors are those that `dtype` holds.
+  const auto passes = [](Stream& stream, int64_t channels, uint64_t seed, DType stored,
+                         DType dtype) {
+    Tape tape(stream, dtype);
+    const auto factor = [&](const Shape& shape, uint64_t salt) {
+      const auto host = Stream::cpu();
+      const Tensor rounded = random_tensor(*host, shape, seed + salt, stored);
+      return from_values(stream, shape, to_values(rounded), dtype);
+    };
+    const Tensor x = tape.watch(factor({1, 27, 43, channels}, 0));
+    const Tensor w = tape.watch(factor({channels, 3, 2, 1}, 1));
+    const Tensor y = conv(tape, x, w, {}, {.pad = Padding::all(1), .groups = channels});
+    tape.backward(y, factor(y.shape, 2));
+    return std::vector{to_values(y), to_values(tape.gradient(x)), to_values(tape.gradient(w))};
+  };
+  for (const int64_t channels : {8, 5}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+      const uint64_t seed = fresh_seed();
+      CAPTURE(seed);
+      CAPTURE(channels);
+      LaunchLog log(*gpu);
+      const auto got = passes(*gpu, channels, seed, dtype, dtype);
+      std::map<std::string, unsigned> blocks;
+      for (const kernels::RecordedLaunch& one : log.take()) blocks[one.name] = one.grid[2];
+      CHECK(blocks.count("conv_depthwise_forward") == 1);
+      CHECK(blocks.count("conv_depthwise_data") == 1);
+      CHECK(blocks["conv_depthwise_weights"] == 5);  // slices of 27 * 44 pixels
+      const auto wanted = passes(*cpu, channels, seed, dtype, DType::f64);
+      const double rounding = dtype == DType::f32 ? 5e-7 : dtype == DType::f16 ? 5e-4 : 4e-3;
+      CHECK(distance(got[0], wanted[0]) < rounding);
+      CHECK(distance(got[1], wanted[1]) < rounding);
+      CHECK(distance(got[2], wanted[2]) < 1e-6);  // sums stay f32
+    }
+  }
+  expect_nothing();
+}
