@@ -18,7 +18,18 @@ Parameter::Parameter(std::string name_, Tensor master_)
 
 Tensor Parameter::in_type(Tape& tape) {
   if (master.dtype == tape.compute()) return master;
-  if (copy_version_ == version_ && copy_.dtype == tape.compute()) return copy_;
+  if (copy_version_ == version_ && copy_.dtype == tape.compute()) {
+    if (tape.stream().recording()) {
+      // The recorded work reads this memory and does not convert again.
+      tape.stream().before_replay([this, read = copy_] {
+        GG_CHECK(copy().storage() == read.storage(), "parameter ", name, ": its copy in ",
+                 read.dtype,
+                 ", which recorded work computes with, is out of date: the parameter was"
+                 " changed, or computed with in another type; record the work anew");
+      });
+    }
+    return copy_;
+  }
   const OpRange range(tape.stream(), "cast weights");
   if (!copy_.defined() || copy_.dtype != tape.compute()) {
     copy_ = {};
@@ -26,6 +37,7 @@ Tensor Parameter::in_type(Tape& tape) {
   }
   copy_into(copy_, master);
   copy_version_ = version_;
+  tape.stream().before_replay([written = copy_] {});  // keeps its memory
   return copy_;
 }
 

@@ -48,17 +48,22 @@ void CapturedWork::capture(const std::function<void()>& work) {
   GG_CHECK(graph_.handle == nullptr, "captured work: recorded already");
   const Using scope(*stream_, arena_);
   kernels::begin_capture(stream_->queue());
+  stream_->record_calls(&calls_);
   try {
     work();
   } catch (...) {
+    stream_->record_calls(nullptr);
+    calls_.clear();
     kernels::drop_capture(stream_->queue());
     throw;
   }
+  stream_->record_calls(nullptr);
   graph_ = kernels::end_capture(stream_->queue());
 }
 
 void CapturedWork::replay() {
   GG_CHECK(graph_.handle != nullptr, "captured work: capture() comes first");
+  for (const auto& call : calls_) call();
   kernels::launch_graph(graph_, stream_->queue());
 }
 

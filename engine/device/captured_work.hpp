@@ -34,7 +34,9 @@ class CapturedWork {
   /// Errors: WorkError where the work asks for more memory than run() left, DeviceError where it
   /// does what a capture forbids (waits, reads back). The stream is usable afterwards.
   void capture(const std::function<void()>& work);
-  /// Errors: Error before capture().
+  /// Errors: Error before capture(), and where what the work computes with is no longer what it was
+  /// when it was recorded (a parameter was loaded, frozen, or computed with in another type): then
+  /// nothing runs, and the work has to be recorded anew.
   void replay();
   /// One more step of the same work: run twice, then captured and replayed.
   void next(const std::function<void()>& work);
@@ -47,6 +49,7 @@ class CapturedWork {
   Stream* stream_;
   std::shared_ptr<CachingAllocator> arena_;
   kernels::Graph graph_;
+  Stream::ReplayCalls calls_;
   int runs_ = 0;
 };
 

@@ -2,9 +2,12 @@
 // step in progress. Passed explicitly everywhere; several may work side by side in one process.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <typeindex>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "engine/device/allocator.hpp"
 #include "engine/device/plan_choices.hpp"
@@ -65,6 +68,17 @@ class Stream {
   /// Takes memory from `arena` from now on, a sibling of the present one, which is returned.
   std::shared_ptr<CachingAllocator> use(std::shared_ptr<CachingAllocator> arena);
 
+  using ReplayCalls = std::vector<std::function<void()>>;
+  /// What the host has to do for recorded work, whose own code does not run again: `call` is called
+  /// before each replay, in the order of recording, and may throw, which refuses that replay. To be
+  /// called while work is recorded (CapturedWork); else `call` is dropped.
+  void before_replay(std::function<void()> call) {
+    if (replay_calls_ != nullptr) replay_calls_->push_back(std::move(call));
+  }
+  bool recording() const { return replay_calls_ != nullptr; }
+  /// Where before_replay() puts its calls from now on; null: nowhere. CapturedWork's alone.
+  void record_calls(ReplayCalls* calls) { replay_calls_ = calls; }
+
   /// One object of type T that lives as long as the stream: what a vendor library's path keeps per
   /// stream (handles, plans, primitives) without the stream knowing that library.
   template <class T>
@@ -85,6 +99,7 @@ class Stream {
   std::shared_ptr<CachingAllocator> allocator_;
   std::shared_ptr<CachingAllocator> first_allocator_;  // which holds the state
   StepState* state_ = nullptr;
+  ReplayCalls* replay_calls_ = nullptr;
   std::unordered_map<std::type_index, std::shared_ptr<void>> locals_;
 };
 

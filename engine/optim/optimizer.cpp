@@ -163,15 +163,42 @@ void take_copy(kernels::UpdateSlot& slot, Parameter& parameter) {
   parameter.bump_with_copy();
 }
 
+// What a step did to a parameter when it was recorded, and does in each replay.
+struct RecordedUpdate {
+  Parameter* parameter;
+  bool trainable, moves;
+  Tensor copy;  // changes with it; undefined: none
+
+  void check() const {
+    GG_CHECK(parameter->trainable == trainable, "optimizer: ", parameter->name, " was ",
+             trainable ? "frozen" : "made trainable",
+             " since the step was recorded; record it anew");
+  }
+  void mark() const {
+    parameter->has_gradient = false;
+    if (!moves) return;
+    if (copy.defined() && parameter->copy().storage() == copy.storage()) {
+      parameter->bump_with_copy();
+    } else {
+      parameter->bump();
+    }
+  }
+};
+
 }  // namespace
 
 // Slots that a step leaves alone are not named to the device.
 void Optimizer::step_on_device() {
   std::vector<kernels::UpdateSlot> moving;
+  std::vector<RecordedUpdate> updates;
   for (const Slot& slot : slots_) {
     Parameter* parameter = slot.parameter;
     const bool fresh = parameter != nullptr && parameter->trainable && parameter->has_gradient;
-    if (parameter != nullptr) parameter->has_gradient = false;
+    if (parameter != nullptr) {
+      parameter->has_gradient = false;
+      updates.push_back(
+          {parameter, parameter->trainable, fresh, fresh ? parameter->copy() : Tensor{}});
+    }
     if (!fresh && !slot.ema.defined()) continue;
     kernels::UpdateSlot to{
         .w = floats(slot.value()), .ema = floats(slot.ema), .count = slot.value().size()};
@@ -187,6 +214,11 @@ void Optimizer::step_on_device() {
     moving.push_back(to);
   }
   device_->step(*stream_, moving);
+  if (!stream_->recording()) return;
+  stream_->before_replay([updates = std::move(updates)] {
+    for (const RecordedUpdate& update : updates) update.check();
+    for (const RecordedUpdate& update : updates) update.mark();
+  });
 }
 
 void Optimizer::step() {

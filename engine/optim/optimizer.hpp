@@ -71,7 +71,9 @@ class Optimizer {
   /// was applied. Gradients are divided by StepState::loss_scale first. Where any of them is not
   /// finite nothing changes and StepState::skip is 1, else 0. Errors: Error beyond the last
   /// learning rate, or while the averages are swapped in.
-  /// On a GPU all this is queued, and may be captured once a step with the same gradients has run.
+  /// On a GPU all this is queued, and may be captured once a step with the same gradients has run;
+  /// a replay of CapturedWork marks the parameters as a step does, and is refused where one was
+  /// frozen or made trainable since.
   /// The host does not know whether the update is applied, and marks parameters changed either way;
   /// a step beyond the last learning rate changes nothing, and gradient_norm() says so.
   void step();

@@ -2,6 +2,7 @@
 // steps, what is decided on the device, and a step captured as a graph.
 #include <cmath>
 
+#include "engine/device/captured_work.hpp"
 #include "engine/optim/optimizer.hpp"
 #include "engine/tensor/cast.hpp"
 #include "kernels/runtime.hpp"
@@ -362,6 +363,74 @@ TEST_CASE("GPU optimizer: a recorded step goes on after the set of gradients has
   eager.optimizer->step();
   CHECK(replayed.all() == eager.all());
   kernels::free_graph(graph);
+  expect_nothing();
+}
+
+TEST_CASE(
+    "GPU optimizer: replays mark what they change, and are refused where they would be wrong") {
+  const uint64_t seed = fresh_seed();
+  INFO("seed ", seed);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const std::unique_ptr<Stream> stream = fresh_stream();
+    Run run(*stream, {.kind = Kind::adamw, .ema_decay = 0.9}, seed);
+    run.step();  // gradients, which stay
+    const auto hand_out = [&](DType type) {
+      Tape tape = Tape::off(*stream, type);
+      std::vector<Tensor> copies;
+      for (const auto& p : run.parameters) copies.push_back(p->on(tape));
+      return copies;
+    };
+    CapturedWork work(*stream);
+    const auto step = [&] {
+      work.next([&] {
+        hand_out(dtype);
+        for (const auto& p : run.parameters) p->has_gradient = true;
+        run.optimizer->step();
+      });
+    };
+    const auto current = [&](DType type) {
+      bool right = true;
+      for (size_t i = 0; i < run.parameters.size(); ++i) {
+        const Tensor copy = hand_out(type)[i];
+        stream->wait();
+        right = right && to_values(copy) == to_values(cast(run.parameters[i]->master, type));
+      }
+      return right;
+    };
+    for (int i = 0; i < 4; ++i) step();
+    const int64_t before = stream->read_state().step;
+    for (int i = 0; i < 2; ++i) {  // copies of another kind, between replays
+      CHECK(current(DType::bf16));
+      const uint64_t version = run.parameters[0]->version();
+      step();
+      CHECK(run.parameters[0]->version() == version + 1);
+    }
+    run.optimizer->swap_in_ema();
+    CHECK(current(DType::bf16));
+    run.optimizer->swap_out_ema();
+    step();
+    CHECK(current(DType::bf16));
+    CHECK(stream->read_state().step == before + 3);
+
+    run.parameters[3]->trainable = false;
+    CHECK_THROWS_WITH_AS(step(), doctest::Contains("p3 was frozen since the step was recorded"),
+                         Error);
+    run.parameters[3]->trainable = true;
+    step();
+    run.parameters[2]->bump();  // as after loading weights
+    const char* stale = "p2: its copy in bf16, which recorded work computes with, is out of date";
+    if (dtype == DType::f32) {
+      step();
+    } else {
+      CHECK_THROWS_WITH_AS(step(), doctest::Contains(stale), Error);
+      hand_out(dtype);  // converts into the same memory
+      step();
+      hand_out(DType::f16);
+      CHECK_THROWS_WITH_AS(step(), doctest::Contains("p0: its copy in bf16"), Error);
+    }
+    CHECK(stream->read_state().step == before + 5);  // what is refused has not run
+    CHECK(current(DType::f16));
+  }
   expect_nothing();
 }
 
