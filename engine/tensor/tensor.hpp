@@ -99,8 +99,7 @@ Tensor empty(Stream& stream, const Shape& shape, DType dtype = DType::f32,
 /// From the same arena as `x`: its shape, type and layout, unless given.
 Tensor empty_like(const Tensor& x);
 Tensor empty_like(const Tensor& x, const Shape& shape);
-Tensor empty_like(const Tensor& x, const Shape& shape, DType dtype,
-                  Layout layout = Layout::nhwc);
+Tensor empty_like(const Tensor& x, const Shape& shape, DType dtype, Layout layout = Layout::nhwc);
 Tensor zeros(Stream& stream, const Shape& shape, DType dtype = DType::f32);
 Tensor zeros_like(const Tensor& x);
 void fill_zero(Tensor& x);
