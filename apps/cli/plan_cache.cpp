@@ -52,7 +52,8 @@ std::string plan_cache_path(const std::string& gpu, const std::string& cudnn, in
 }
 
 std::string read_plan_cache(const std::string& path) {
-  if (path.empty() || !fs::exists(path)) return "";
+  std::error_code unreadable;  // then it is as if there were none; writing will say why
+  if (path.empty() || !fs::exists(path, unreadable)) return "";
   try {
     std::string text = read_text(path);
     PlanChoices().read(text, path);

@@ -95,8 +95,8 @@ void add_device_options(CLI::App& command, std::string& device, study::TrainSett
       .add_option(
           "--plans", settings.plans,
           "GPU: of cuDNN's plans the fastest, timed at the first step or as this run or the "
-          "user's cache has it (timed), timed anew (fresh), or the heuristics' first "
-          "(heuristic, as with --deterministic)")
+          "user's cache has it (timed; GLIOGRAD_CACHE=off in the environment: without that cache), "
+          "timed anew (fresh), or the heuristics' first (heuristic, as with --deterministic)")
       ->capture_default_str();
   command.add_flag("--eager", settings.eager,
                    "GPU: launch every kernel singly, not a step as one graph (the same bits)");

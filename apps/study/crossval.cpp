@@ -193,7 +193,7 @@ CrossvalResult crossval(const data::Dataset& set, const Target& target,
   result.split = passes[0].split;
   result.permutations = known;
   store.begin(set, result.split);
-  place.read_plans(store);
+  place.share_plans(store);
 
   std::map<std::pair<int, int>, FoldResult> folds;     // by repeat and fold
   std::map<int, std::vector<ScoredPatient>> permuted;  // by permutation
@@ -212,7 +212,6 @@ CrossvalResult crossval(const data::Dataset& set, const Target& target,
     } else {
       done = fold.run();
       if (real) store.finish(*done, fold.model());
-      if (real) place.keep_plans(store);  // those of its evaluation
     }
     const std::lock_guard lock(mutex);
     if (real) {

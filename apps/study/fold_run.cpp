@@ -216,7 +216,6 @@ void FoldRun::count_as_done_epochs(const Trainer& trainer) {
 void FoldRun::train_one_epoch(Trainer& trainer) {
   const HistoryRow row = trainer.train_epoch([&](int64_t images) {
     progress_.advance(images, trainer.step_ops());
-    if (store_ != nullptr) place_.keep_plans(*store_);
     stop_if_interrupted();
   });
   state_.history.push_back(row);
@@ -226,7 +225,6 @@ void FoldRun::train_one_epoch(Trainer& trainer) {
 
 void FoldRun::save(const Trainer& trainer) {
   if (store_ == nullptr) return;
-  place_.keep_plans(*store_);  // those of evaluation
   state_.step = stream_->read_state();
   state_.tensors = trainer.state();
   store_->save_state(task_.repeat, task_.fold, state_);

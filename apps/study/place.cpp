@@ -33,19 +33,11 @@ std::unique_ptr<Stream> Place::stream(const RandomKey& key) const {
   return gpu() ? Stream::cuda(kGpu, options) : Stream::cpu(options);
 }
 
-void Place::read_plans(RunStore& store) const {
+void Place::share_plans(RunStore& store) const {
   if (!gpu() || options_.plans == nullptr || options_.deterministic) return;
   const std::string text = store.load_plans();
   if (!text.empty()) options_.plans->read(text, "plans.csv");
-}
-
-void Place::keep_plans(RunStore& store) const {
-  if (!gpu() || options_.plans == nullptr || options_.deterministic) return;
-  const std::lock_guard lock(told_->mutex);
-  const int64_t changes = options_.plans->changes();
-  if (changes == told_->plans) return;
-  told_->plans = changes;
-  store.save_plans(options_.plans->csv());
+  options_.plans->on_change([&store](const std::string& csv) { store.save_plans(csv); });
 }
 
 void Place::tell_fallbacks(Stream& stream) const {

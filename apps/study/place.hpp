@@ -25,11 +25,10 @@ class Place {
   /// The set where networks read it: in this program's memory, or the GPU's.
   const ResidentSet& set() const { return on_gpu_ ? on_gpu_->set() : resident_.set(); }
   bool gpu() const { return on_gpu_ != nullptr; }
-  /// Choices of plans that `store` knows are taken, and not timed again. Errors: Error when they
-  /// are damaged.
-  void read_plans(RunStore& store) const;
-  /// Hands them to `store` where they have changed since the last call; cheap where not.
-  void keep_plans(RunStore& store) const;
+  /// Choices of plans that `store` knows are taken, and not timed again; it is told of each new one
+  /// before a network computes with it. It must outlive the networks. Errors: Error when what it
+  /// knows is damaged.
+  void share_plans(RunStore& store) const;
   /// Says once for all networks which of a stream's products no vendor's plan has served.
   void tell_fallbacks(Stream& stream) const;
   /// Networks at once, where nobody has said how many.
@@ -42,7 +41,6 @@ class Place {
   struct Told {
     std::mutex mutex;
     std::set<std::string> fallbacks;
-    int64_t plans = 0;  // changes of them that a store was told
   };
   std::unique_ptr<Told> told_ = std::make_unique<Told>();  // by several threads
 };

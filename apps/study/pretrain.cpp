@@ -270,7 +270,7 @@ PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settin
   const auto start = std::chrono::steady_clock::now();
   const Task task = make_task(set, settings);
   const Place place(settings.train, set);
-  place.read_plans(store);
+  place.share_plans(store);
   const std::unique_ptr<Stream> stream = place.stream({.seed = settings.train.seed});
   const std::unique_ptr<Stream> host = Stream::cpu();
   Trainer trainer(*stream, place, settings.train, make_problem(set, settings, task), nullptr);
@@ -301,7 +301,6 @@ PretrainResult pretrain(const data::Dataset& set, const PretrainSettings& settin
   while (state.epoch < settings.train.epochs) {
     HistoryRow row = trainer.train_epoch([&](int64_t images) {
       progress.advance(images, trainer.step_ops());
-      place.keep_plans(store);
       stop_if_interrupted();
     });
     const HeldOutScore held_out = score_held_out(task, trainer);

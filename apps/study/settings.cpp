@@ -84,6 +84,7 @@ std::vector<NamedSetting> named_settings(const TrainSettings& s) {
   };
   if (s.device == "cuda") {  // on a CPU neither means anything
     all.push_back({"deterministic", s.deterministic});
+    all.push_back({"plans", s.plans});
     all.push_back({"eager", s.eager, false});  // the same bits
   }
   return all;

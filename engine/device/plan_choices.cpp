@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <sstream>
+#include <utility>
 #include <vector>
 
 #include "engine/core/error.hpp"
@@ -27,21 +28,39 @@ PlanChoice PlanChoices::of(const std::string& product, const std::function<PlanC
     found = entries_.emplace(product, Entry{time()}).first;
     ++timed_;
   }
-  changes_ += found->second.used ? 0 : 1;
-  found->second.used = true;
+  if (!found->second.used) {
+    found->second.used = true;
+    tell();
+  }
   return found->second.choice;
 }
 
-PlanChoice PlanChoices::renewed(const std::string& product,
+PlanChoice PlanChoices::renewed(const std::string& product, const std::string& gone,
                                 const std::function<PlanChoice()>& time) {
   const std::lock_guard lock(mutex_);
+  Entry& entry = entries_[product];
+  if (entry.choice.plan != gone) return entry.choice;  // another network has timed it meanwhile
+  entry = {time(), true};
   ++timed_;
-  ++changes_;
-  return (entries_[product] = {time(), true}).choice;
+  tell();
+  return entry.choice;
+}
+
+void PlanChoices::on_change(std::function<void(const std::string& csv)> told) {
+  const std::lock_guard lock(mutex_);
+  told_ = std::move(told);
+}
+
+void PlanChoices::tell() const {
+  if (told_) told_(text(Which::used));
 }
 
 std::string PlanChoices::csv(Which which) const {
   const std::lock_guard lock(mutex_);
+  return text(which);
+}
+
+std::string PlanChoices::text(Which which) const {
   std::ostringstream out;
   out << kHeader << '\n';
   for (const auto& [product, entry] : entries_) {
@@ -74,11 +93,6 @@ void PlanChoices::read(const std::string& csv, const std::string& name) {
   }
   const std::lock_guard lock(mutex_);
   entries_.merge(all);
-}
-
-int64_t PlanChoices::changes() const {
-  const std::lock_guard lock(mutex_);
-  return changes_;
 }
 
 int64_t PlanChoices::timed() const {

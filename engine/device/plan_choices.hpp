@@ -23,8 +23,13 @@ class PlanChoices {
  public:
   /// The choice for `product`; `time` is called where there is none.
   PlanChoice of(const std::string& product, const std::function<PlanChoice()>& time);
-  /// Times anew: the choice that was read does not exist here.
-  PlanChoice renewed(const std::string& product, const std::function<PlanChoice()>& time);
+  /// Times anew, because the plan `gone` does not exist here; once for all networks that find so.
+  PlanChoice renewed(const std::string& product, const std::string& gone,
+                     const std::function<PlanChoice()>& time);
+  /// `told` gets csv() whenever that has changed, before anybody is given the choice: nothing that
+  /// was computed with it can be kept before it is. One call at a time; it must not ask this
+  /// object. What it throws, of() and renewed() throw.
+  void on_change(std::function<void(const std::string& csv)> told);
 
   enum class Which : uint8_t { used, all };
   /// Sorted, a product a line: product,plan,ms,workspace,candidates. Used: those that of() was
@@ -33,18 +38,22 @@ class PlanChoices {
   /// Adds what such a text holds; what is known already stays. Errors: Error "NAME: ..." where it
   /// is no such text.
   void read(const std::string& csv, const std::string& name);
-  /// How many choices were timed here, not read; and how often what csv() says has changed.
+  /// How many choices were timed here, not read.
   int64_t timed() const;
-  int64_t changes() const;
 
  private:
   struct Entry {
     PlanChoice choice;
     bool used = false;
   };
+  // Both with mutex_ held.
+  std::string text(Which which) const;
+  void tell() const;
+
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
-  int64_t timed_ = 0, changes_ = 0;
+  std::function<void(const std::string& csv)> told_;
+  int64_t timed_ = 0;
 };
 
 }  // namespace gliograd

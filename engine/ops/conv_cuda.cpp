@@ -53,22 +53,27 @@ std::string text_of(kernels::ConvPass pass, const kernels::ConvShape& s) {
   return text;
 }
 
-// Of several runs, after one that is not counted: it loads code.
+// Of one run, the median of several samples. In each a run that is not counted goes first: it loads
+// code, and keeps the device busy while the host hands over those that are, so that the time
+// between the events is the device's and not that of the handing over. A recorded step pays only
+// the first.
 double median_ms(const Stream& stream, const std::function<void()>& work) {
-  constexpr size_t kRuns = 5;
+  constexpr size_t kSamples = 3;
+  constexpr int kRuns = 4;
   const kernels::Event begin = kernels::make_event(true), end = kernels::make_event(true);
   std::vector<double> ms;
-  for (size_t i = 0; i <= kRuns; ++i) {
-    kernels::record_event(stream.queue(), begin);
+  for (size_t i = 0; i < kSamples; ++i) {
     work();
+    kernels::record_event(stream.queue(), begin);
+    for (int run = 0; run < kRuns; ++run) work();
     kernels::record_event(stream.queue(), end);
     kernels::finish_event(end);
-    if (i > 0) ms.push_back(kernels::milliseconds_between(begin, end));
+    ms.push_back(kernels::milliseconds_between(begin, end) / kRuns);
   }
   kernels::free_event(begin);
   kernels::free_event(end);
-  std::nth_element(ms.begin(), ms.begin() + kRuns / 2, ms.end());
-  return ms[kRuns / 2];
+  std::nth_element(ms.begin(), ms.begin() + kSamples / 2, ms.end());
+  return ms[kSamples / 2];
 }
 
 // cuDNN's handle, which lives as long as its stream.
@@ -88,12 +93,14 @@ class Vendor {
     made_ = true;
     if (vendor_.handle == nullptr) return false;
     const bool fixed = stream.deterministic();
-    if (stream.plans() != nullptr && decided_.insert({pass, shape}).second &&
+    // Under capture nothing can be timed; a shape first met there is, where it next runs eagerly.
+    if (stream.plans() != nullptr && decided_.count({pass, shape}) == 0 &&
         !kernels::is_capturing(stream.queue())) {
       decide(stream, pass, shape, [&](const Tensor& workspace) {
         kernels::run_conv_vendor(vendor_, pass, shape, fixed, first.raw(), second.raw(),
                                  shape.bias ? bias.raw() : nullptr, result.raw(), workspace.raw());
       });
+      decided_.insert({pass, shape});
     }
     const int64_t bytes = kernels::plan_conv_vendor(vendor_, pass, shape, fixed);
     if (bytes < 0) return false;
@@ -132,7 +139,7 @@ class Vendor {
     if (kernels::take_conv_plan(vendor_, pass, shape, false, choice.plan)) return;
     log_info(concat_text("note: ", product, ": the plan \"", choice.plan,
                          "\" is not there any more; timed anew"));
-    const std::string now = stream.plans()->renewed(product, time).plan;
+    const std::string now = stream.plans()->renewed(product, choice.plan, time).plan;
     if (now != kNoPlan) kernels::take_conv_plan(vendor_, pass, shape, false, now);
   }
 

@@ -67,3 +67,11 @@ TEST_CASE(
   cli::add_to_plan_cache("", kHeader);
   cli::add_to_plan_cache(folder / "deep/in/plans.csv/no/folder.csv", kHeader);  // noted alone
 }
+
+TEST_CASE("plan cache: a folder that cannot be looked into is noted, and ends no run") {
+  const TempDir folder;
+  std::filesystem::create_symlink("loop", folder / "loop");  // refused to root too
+  const std::string path = folder / "loop/gliograd/plans.csv";
+  CHECK(cli::read_plan_cache(path).empty());
+  cli::add_to_plan_cache(path, kHeader + "a,b,1,0,1\n");
+}

@@ -36,16 +36,20 @@ TEST_CASE("plan choices: what is timed once is taken from then on, and written d
   later.read(choices.csv(), "plans.csv");
   CHECK(later.csv() == "product,plan,ms,workspace,candidates\n");  // nothing was asked for yet
   CHECK(later.csv(PlanChoices::Which::all) == choices.csv());
-  CHECK(later.changes() == 0);
+  std::vector<std::string> told;
+  later.on_change([&](const std::string& csv) { told.push_back(csv); });
   CHECK(later.of("conv forward a", never).workspace == 512);
-  CHECK(later.changes() == 1);
+  CHECK(told == std::vector<std::string>{choices.csv()});
+  later.of("conv forward a", never);
+  CHECK(told.size() == 1);
   CHECK(later.timed() == 0);
   CHECK(later.csv() == choices.csv());
-  CHECK(later.renewed("conv forward a",
-                      [] {
-                        return PlanChoice{"other", 1, 0, 1};
-                      })
-            .plan == "other");
+  CHECK(
+      later.renewed("conv forward a", "engine 2: 1=3",
+                    [] {
+                      return PlanChoice{"other", 1, 0, 1};
+                    })
+          .plan == "other");
   CHECK(later.timed() == 1);
   CHECK(later.of("conv forward a", never).plan == "other");
   later.read(choices.csv(), "plans.csv");  // what is known stays
@@ -69,7 +73,7 @@ TEST_CASE("plan choices: of many threads one times, the others wait for it" *
   }
   for (std::thread& thread : team) thread.join();
   CHECK(calls == 20);
-  CHECK(choices.changes() == 20);
+  CHECK(choices.timed() == 20);
 }
 
 TEST_CASE("plan choices: a text that is none is refused by name and line, and changes nothing") {
@@ -82,4 +86,20 @@ TEST_CASE("plan choices: a text that is none is refused by name and line, and ch
                    "p.csv: line 3 is no choice of a plan: " + std::string(row)));
   }
   CHECK(choices.csv(PlanChoices::Which::all) == header);
+}
+
+TEST_CASE("plan choices: of two that both find a choice gone, one times and both take its answer") {
+  PlanChoices choices;
+  choices.read("product,plan,ms,workspace,candidates\np,gone,1,0,1\n", "plans.csv");
+  CHECK(choices.of("p", never).plan == "gone");
+  CHECK(choices.of("p", never).plan == "gone");  // another network, before either looks
+  const auto one = [] { return PlanChoice{"one", 1, 0, 1}; };
+  CHECK(choices.renewed("p", "gone", one).plan == "one");
+  CHECK(choices.renewed("p", "gone", never).plan == "one");
+}
+
+TEST_CASE("plan choices: one that cannot be written down is given to nobody") {
+  PlanChoices choices;
+  choices.on_change([](const std::string&) { throw Error("no room"); });
+  CHECK(error_of([&] { choices.of("p", [] { return PlanChoice{"a", 1, 0, 1}; }); }) == "no room");
 }

@@ -33,6 +33,17 @@ TEST_CASE("settings: the digest changes with a compared setting and not with the
         study::settings_digest(study::named_settings(b)));
 }
 
+TEST_CASE("settings: which plans are taken belongs to a run on a GPU alone") {
+  study::CrossvalSettings a, b;
+  b.train.plans = "heuristic";
+  const auto digest = [](const study::CrossvalSettings& s) {
+    return study::settings_digest(study::named_settings(s));
+  };
+  CHECK(digest(a) == digest(b));
+  a.train.device = b.train.device = "cuda";
+  CHECK(digest(a) != digest(b));
+}
+
 TEST_CASE("progress: durations are short and readable") {
   CHECK(study::duration_text(0.4) == "0 s");
   CHECK(study::duration_text(200) == "3 min 20 s");
