@@ -207,10 +207,12 @@ const bool kCase = register_case({
              row("linear by 3, one row", {1, 1, 4, 16}, 3, linear),
              row("linear by 4, 17 channels", {1, 3, 2, 17}, 4, linear),
              row("nearest by 3", {1, 2, 3, 8}, 3, nearest),
-             row("size one", {1, 1, 1, 1}, 2, linear), row("by 1", {2, 3, 3, 5}, 1, linear),
+             row("one pixel, 16 channels", {1, 1, 1, 16}, 2, linear),
+             row("by 1", {2, 3, 3, 5}, 1, linear),
              row("20 x 20, 64, nearest: a step up in a U-Net", {32, 20, 20, 64}, 2, nearest, true),
              row("20 x 20, 64, linear", {32, 20, 20, 64}, 2, linear, true)},
-    .f32_tolerance = 3e-7,
+    // A gradient is a sum of a few values of either sign, which may nearly cancel.
+    .f32_tolerance = 1e-6,
 });
 
 }  // namespace

@@ -465,7 +465,8 @@ TEST_CASE("GPU optimizer: errors name what was needed and what came") {
                        doctest::Contains("parameter t must be on the cpu as the stream; got"),
                        Error);
   Optimizer optimizer = make(*stream, there);
-  CHECK_THROWS_WITH_AS(optimizer.average_buffers({{"b", zeros(*stream, {1}, DType::bf16)}}),
-                       doctest::Contains("there f32; got bf16 on the cuda"), Error);
+  CHECK_THROWS_WITH_AS(
+      optimizer.average_buffers({{"b", zeros(*stream, {1}, DType::bf16)}}),
+      doctest::Contains("must be f32 on the cuda as the stream; got bf16 on the cuda"), Error);
   expect_nothing();
 }
