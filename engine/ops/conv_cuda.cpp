@@ -60,18 +60,23 @@ std::string text_of(kernels::ConvPass pass, const kernels::ConvShape& s) {
 double median_ms(const Stream& stream, const std::function<void()>& work) {
   constexpr size_t kSamples = 3;
   constexpr int kRuns = 4;
-  const kernels::Event begin = kernels::make_event(true), end = kernels::make_event(true);
+  struct Timed {
+    kernels::Event event = kernels::make_event(true);
+    Timed() = default;
+    Timed(const Timed&) = delete;
+    Timed& operator=(const Timed&) = delete;
+    ~Timed() { kernels::free_event(event); }
+  };
+  const Timed begin, end;
   std::vector<double> ms;
   for (size_t i = 0; i < kSamples; ++i) {
     work();
-    kernels::record_event(stream.queue(), begin);
+    kernels::record_event(stream.queue(), begin.event);
     for (int run = 0; run < kRuns; ++run) work();
-    kernels::record_event(stream.queue(), end);
-    kernels::finish_event(end);
-    ms.push_back(kernels::milliseconds_between(begin, end) / kRuns);
+    kernels::record_event(stream.queue(), end.event);
+    kernels::finish_event(end.event);
+    ms.push_back(kernels::milliseconds_between(begin.event, end.event) / kRuns);
   }
-  kernels::free_event(begin);
-  kernels::free_event(end);
   std::nth_element(ms.begin(), ms.begin() + kSamples / 2, ms.end());
   return ms[kSamples / 2];
 }
@@ -121,9 +126,16 @@ class Vendor {
       PlanChoice best;
       for (const kernels::ConvPlan& plan :
            kernels::list_conv_plans(vendor_, pass, shape, false, kCandidates)) {
-        kernels::take_conv_plan(vendor_, pass, shape, false, plan.name);
-        const Tensor workspace = empty(stream, {std::max<int64_t>(1, plan.workspace)}, DType::u8);
-        const double ms = median_ms(stream, [&] { run(workspace); });
+        double ms = 0;
+        try {
+          kernels::take_conv_plan(vendor_, pass, shape, false, plan.name);
+          const Tensor workspace = empty(stream, {std::max<int64_t>(1, plan.workspace)}, DType::u8);
+          ms = median_ms(stream, [&] { run(workspace); });
+        } catch (const WorkError& error) {  // no room for its workspace, or it does not run here
+          log_info(concat_text("note: ", product, ": the plan \"", plan.name,
+                               "\" is left out: ", error.what()));
+          continue;
+        }
         ++best.candidates;
         if (best.plan.empty() || ms < best.ms) {
           best.plan = plan.name;

@@ -32,7 +32,9 @@ struct Vendor {
     const auto found = plans.find(key);
     if (found != plans.end()) return found->second;
     if (plans.size() >= kMostPlans) plans.clear();
-    std::vector<Plan> first = find(pass, shape, deterministic, 1);
+    const auto chosen = taken.find(key);  // of a plan that had to make room
+    std::vector<Plan> first =
+        find(pass, shape, deterministic, 1, chosen == taken.end() ? "" : chosen->second);
     return plans[key] = first.empty() ? std::nullopt : std::optional(std::move(first.front()));
   }
 
@@ -56,6 +58,7 @@ struct Vendor {
     if (found.empty()) found = find(pass, shape, deterministic, 1, name);
     if (found.empty()) return false;
     plans[key] = std::move(found.front());
+    taken[key] = name;
     return true;
   }
 
@@ -63,6 +66,7 @@ struct Vendor {
   cudnnHandle_t handle = nullptr;
   std::map<Key, std::optional<Plan>> plans;
   std::map<Key, std::vector<Plan>> listed;
+  std::map<Key, std::string> taken;  // names alone: they outlast the plans
 };
 
 Vendor& vendor_of(ConvVendor vendor) { return *static_cast<Vendor*>(vendor.handle); }

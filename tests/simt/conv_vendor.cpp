@@ -121,6 +121,7 @@ void run(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool, const v
   const Queue queue = own.queue;
   const auto plan = own.taken.find({pass, shape});
   const double delay = simt::plan_delay(plan == own.taken.end() ? 0 : plan->second);
+  if (delay < 0) throw DeviceError("cuDNN, emulated: this plan does not run");
   LaunchScope scope(queue, {"cuDNN, emulated", kNoGrid, kNoGrid, 0, shape.cost()});
   simt::queue_work(stream_of(queue), [=] {
     simt::advance_clock(delay);

@@ -74,6 +74,19 @@ TEST_CASE("GPU products: a bias is added in the product's own launch") {
   expect_nothing();
 }
 
+TEST_CASE("GPU products: a plan that does not run is left out, and the fastest other one taken") {
+  simt::set_device({.order = simt::Order::any, .seed = fresh_seed()});
+  const auto plans = std::make_shared<PlanChoices>();
+  const auto stream = Stream::cuda(0, {.plans = plans}), cpu = Stream::cpu();
+  simt::set_plan_delays({-1, 5000, 1000});
+  const std::vector<double> result = convolved(*stream, 7);
+  simt::set_plan_delays({});
+  CHECK(distance(result, convolved(*cpu, 7)) < 1e-6);
+  CHECK(plans->csv().find(",engine 3: c,") != std::string::npos);
+  CHECK(plans->csv().find(",512,2\n") != std::string::npos);  // workspace, candidates
+  expect_nothing();
+}
+
 TEST_CASE("GPU products: what no plan serves is counted by shape, but for heads and depthwise") {
   simt::set_device({.order = simt::Order::any, .seed = fresh_seed()});
   const auto stream = Stream::cuda();

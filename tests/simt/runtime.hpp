@@ -36,7 +36,7 @@ void queue_work(void* stream, std::function<void()> work);
 void advance_clock(double ms);
 
 /// What stands in for cuDNN has three plans that compute alike: each takes so many ms longer from
-/// now on, by that clock.
+/// now on, by that clock, or fails where that is negative.
 void set_plan_delays(const std::array<double, 3>& ms);
 double plan_delay(size_t plan);
 
