@@ -89,7 +89,7 @@ part_sanitize() {
 }
 part_bench() {
   local cell dtype preset model batch
-  for cell in "subtype 80 32 f32" "subtype 80 32 tf32" "subtype 80 32 bf16" "subtype 80 32 f16" \
+  for cell in "subtype 80 32 f32" "subtype 80 32 tf32" "subtype 80 32 bf16" "subtype 80 32 f16" "subtype 128 32 bf16" \
     "subtype 128 64 bf16" "subtype 128 64 f16" "subtype-large 128 32 bf16" "subtype-large 128 32 f16" \
     "resnet18 224 128 bf16" "resnet18 224 128 f16" "resnet18 128 128 bf16" "resnet18 128 128 f16"; do
     set -- $cell
@@ -107,6 +107,10 @@ part_bench() {
     run $found/bench.jsonl "largest $model" 90 \
       $build/gpu_bench_step serve <<<"largest --model $model --dtype bf16"
   done
+  run $found/bench.jsonl "energy subtype 80 32" 60 \
+    $build/gpu_bench_step --rounds 3 --steps 2500 --most-steps 2500
+  run $found/bench.jsonl "energy resnet18 224 128" 60 \
+    $build/gpu_bench_step --model resnet18 --size 224 --batch 128 --dtype f16 --rounds 3 --steps 150
   run $found/bench.jsonl ladder 120 $build/gpu_bench_ladder
   for batch in 1 2 4 8 16 64 128 256 512; do
     run $found/bench.jsonl "curve subtype 80 $batch" 30 \

@@ -104,8 +104,7 @@ class AugmentEngine final : public Engine {
         .add("batches", n)
         .add("ms", ms)
         .add("images_per_second", 1e3 * images / ms)
-        .add("joules_per_image",
-             (after.energy_j - before.energy_j) / (images * static_cast<double>(n)))
+        .add("joules_per_image", after.joules_since(before) / (images * static_cast<double>(n)))
         .add("gpu", after.record())
         .text();
   }

@@ -52,6 +52,7 @@ class FoldsEngine final : public Engine {
                            size * 8 / 5, static_cast<int>(std::thread::hardware_concurrency()));
     target_ = study::make_target(cohort_, settings_.target);
     ready_ = true;
+    scores_.clear();
     // Loads all code, so that the first round finds what the others do.
     const int epochs = std::exchange(settings_.train.epochs, 1);
     const double warmup = std::exchange(settings_.train.warmup_epochs, 0);
@@ -79,15 +80,21 @@ class FoldsEngine final : public Engine {
     const Reading after = meter_.read();
     const double auc = study::pooled_auc(result.predictions, 2);
     if (!(auc >= 0 && auc <= 1)) throw WorkError(concat_text("the AUC is ", auc));
+    const std::string scores = digest(study::format_predictions(result.predictions));
+    if (scores_.empty()) scores_ = scores;
+    if (scores != scores_) {
+      throw WorkError(concat_text("the scores of ", at_once, " folds at once are ", scores,
+                                  "; those of the first round were ", scores_));
+    }
     const auto images = static_cast<double>(study::crossval_work(cohort_, target_, settings_));
     return Record()
         .add("at_once", at_once)
         .add("seconds", took.count())
         .add("ms", 1e3 * took.count())
         .add("images_per_second", images / took.count())
-        .add("joules_per_image", (after.energy_j - before.energy_j) / images)
+        .add("joules_per_image", after.joules_since(before) / images)
         .add("auc", auc)
-        .add("scores", digest(study::format_predictions(result.predictions)))
+        .add("scores", scores)
         .add("peak_bytes", result.peak_bytes)
         .add("gpu", after.record())
         .text();
@@ -118,6 +125,7 @@ class FoldsEngine final : public Engine {
   data::Dataset cohort_;
   study::Target target_;
   std::string plans_;
+  std::string scores_;  // of the first round since setup
   bool ready_ = false;
 };
 

@@ -1,6 +1,6 @@
-// Each handwritten kernel with its data in memory, not in the cache: the ops' bench rows at batches
-// so large that no tensor of theirs fits there, the optimizer, and the bytes that each launch must
-// move at least over the bandwidth of a copy in the same run.
+// Handwritten kernels with their data in memory, not in the cache: the ops' bench rows at batches
+// so large that no tensor of theirs fits there, optimizer and augmentation; and the bytes that each
+// launch must move at least over the bandwidth of a copy in the same run.
 //
 //   kernels --dtype bf16 --bytes 268435456 --runs 7     a line for each kernel
 #pragma once
@@ -11,6 +11,7 @@
 #include "apps/study/peaks.hpp"
 #include "bench/gpu/engine.hpp"
 #include "bench/gpu/meter.hpp"
+#include "bench/gpu/training.hpp"
 #include "engine/device/launch_log.hpp"
 #include "engine/ops/case.hpp"
 #include "engine/optim/optimizer.hpp"
@@ -48,8 +49,10 @@ class KernelsEngine final : public Engine {
       }
     }
     optimizer(*stream, dtype, bytes, runs);
+    augmentation(*stream, dtype, bytes, runs);
     std::vector<Record> rows;
     for (const auto& [name, timed] : times_) {
+      if (timed.ms.empty()) continue;  // it moves nothing
       const double q1 = quantile(timed.ms, 0.25), q2 = quantile(timed.ms, 0.5);
       rows.push_back(Record()
                          .add("kernel", name)
@@ -127,6 +130,28 @@ class KernelsEngine final : public Engine {
       steps.swap_in_ema();
       steps.swap_out_ema();
       take(log, "AdamW of " + std::to_string(count) + " weights", run > 0);
+    }
+  }
+
+  // A batch of `bytes`, and the labels of its slices.
+  void augmentation(Stream& stream, DType dtype, int64_t bytes, int64_t runs) {
+    const int64_t size = bytes < (1 << 20) ? 16 : 128, slices = bytes < (1 << 20) ? 3 : 256;
+    const NoiseSource source(slices, size);
+    const DeviceSet set(stream, source.resident());
+    const InputSpec input = data::input_spec(source.set(), {.window = static_cast<int>(size)});
+    const int64_t channels = models::image_channels(Device::cuda, input.channels());
+    const int64_t batch = std::max<int64_t>(1, bytes / (size * size * channels * size_of(dtype)));
+    std::vector<double> draws;
+    for (int64_t i = 0; i < batch; ++i) draws.push_back(static_cast<double>(i * 101 % slices));
+    const Tensor order = from_values(stream, {batch}, draws, DType::i32);
+    const Tensor labels = from_values(stream, {slices}, std::vector<double>(slices), DType::i32);
+    stream.write_state({});
+    LaunchLog log(stream);
+    for (int64_t run = 0; run <= runs; ++run) {
+      augment_next(stream, set.set(), input, order, data::augment_preset("light"),
+                   {.images = batch, .dtype = dtype, .channels = channels});
+      rows_next(stream, labels, order, batch);
+      take(log, concat_text("light, ", size, "x", size, ", batch ", batch), run > 0);
     }
   }
 

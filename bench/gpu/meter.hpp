@@ -3,6 +3,7 @@
 #pragma once
 #include <dlfcn.h>
 
+#include <chrono>
 #include <cmath>
 
 #include "bench/gpu/record.hpp"
@@ -14,6 +15,12 @@ struct Reading {
   double energy_j = NAN;  // since the driver was loaded
   double power_w = NAN, temperature_c = NAN, sm_mhz = NAN, memory_mhz = NAN;
   double throttle = NAN;  // reasons, NVML's bits; 0: none
+  std::chrono::steady_clock::time_point at = std::chrono::steady_clock::now();
+
+  /// NaN over less than half a second too: the counter moves only every few tens of milliseconds.
+  double joules_since(const Reading& before) const {
+    return at - before.at < std::chrono::milliseconds(500) ? NAN : energy_j - before.energy_j;
+  }
 
   Record record() const {
     return Record()
@@ -25,7 +32,7 @@ struct Reading {
   }
 };
 
-/// Of the first GPU.
+/// Of the first GPU by NVML's count, which knows nothing of CUDA_VISIBLE_DEVICES.
 class Meter {
  public:
   Meter() : library_(dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL)) {

@@ -81,7 +81,7 @@ class StepEngine final : public Engine {
         .add("images_per_second", 1e3 * n * batch / wall.count())
         .add("loss", loss)
         .add("updates", updates)
-        .add("joules_per_image", (last.energy_j - first.energy_j) / (n * batch))
+        .add("joules_per_image", last.joules_since(first) / (n * batch))
         .add("gpu_before", first.record())
         .add("gpu", last.record())
         .text();

@@ -78,11 +78,15 @@ write("a", "GPU", [1.0, 1.1, 1.2, 1.1, 1.0], [1, 1, 1], [4, 4, 4])
 write("same", "GPU", [1.1, 1.2, 1.15, 1.1, 1.2], [1, 1.01, 1.02], [9, 9, 9])
 write("slow", "GPU", [1.3, 1.4, 1.4, 1.5, 1.3], [1, 1, 1], [4, 4, 4])
 write("other", "GPU 2", [1, 1], [1, 1, 1], [4, 4, 4])
+write("zero", "GPU", [1, 1], [0, 1, 1], [4, 4, 4])
+write("null", "GPU", [1, 1], [1, 1, 1], [None, 4, 4])
 PY
 compare 0 "4 compared, 0 slower beyond noise, 0 gone" "$work/a.json" "$work/same.json"
 compare 1 "step  slower" "$work/a.json" "$work/slow.json"
 compare 2 "GPU and GPU 2; --any-device" "$work/a.json" "$work/other.json"
 compare 0 "4 compared" "$work/a.json" "$work/other.json" --any-device
+compare 2 "zero.json: kernels: convert: not three times above 0" "$work/a.json" "$work/zero.json"
+compare 2 "null.json: step a:1, torch eager: not three" "$work/null.json" "$work/a.json"
 compare 2 "not a result file" "$work/a.json" "$root/README.md"
 compare 2 "No such file" "$work/a.json" "$work/none.json"
 exit $failed

@@ -97,8 +97,8 @@ TEST_CASE("GPU benches: every kernel has a line of bytes over time") {
     const std::string all = engine.answer("kernels --dtype f16 --bytes 1 --runs 2 --copy no");
     for (const char* name :
          {"batch_norm_moments", "batch_norm_apply", "batch_norm_gradient", "max_pool",
-          "max_pool_gradient", "dropout", "convert_many", "optimizer_update", "optimizer_squares",
-          "optimizer_swap", "upsample"}) {
+          "max_pool_gradient", "dropout", "convert_many", "augment_images", "gather_rows",
+          "optimizer_update", "optimizer_squares", "optimizer_swap", "upsample"}) {
       has(all, concat_text("\"kernel\": \"", name, "\""));
     }
     has(all, "\"left_out\": []");
