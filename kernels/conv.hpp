@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/entry.hpp"
+#include "kernels/vendor_plan.hpp"
 
 namespace gliograd::kernels {
 
@@ -64,15 +65,10 @@ inline const Entry<ConvVendorVersion()> conv_vendor_version{"conv_vendor_version
 /// be asked for first while a graph is captured.
 inline const Entry<int64_t(ConvVendor, ConvPass, const ConvShape&, bool deterministic)>
     plan_conv_vendor{"plan_conv_vendor"};
-/// A plan that keeps those rules, by a name that another handle of the same library and GPU knows
-/// too.
-struct ConvPlan {
-  std::string name;  // the engine and its knobs; no comma
-  int64_t workspace = 0;
-};
-/// At most `most` of them, the heuristics' first choice first. To be asked for as plan_conv_vendor.
-inline const Entry<std::vector<ConvPlan>(ConvVendor, ConvPass, const ConvShape&, bool deterministic,
-                                         int most)>
+/// At most `most` plans that keep those rules, the heuristics' first choice first. To be asked for
+/// as plan_conv_vendor.
+inline const Entry<std::vector<VendorPlan>(ConvVendor, ConvPass, const ConvShape&,
+                                           bool deterministic, int most)>
     list_conv_plans{"list_conv_plans"};
 /// From now on the pass is computed by the plan of that name; false where there is none, and
 /// nothing changes.

@@ -2,7 +2,11 @@
 // own kernels of a convolution of one pixel (kernels/conv.hpp). Row-major matrices in f32, bf16 or
 // f16, 16-byte aligned; all sums are f32.
 #pragma once
+#include <string>
+#include <vector>
+
 #include "kernels/entry.hpp"
+#include "kernels/vendor_plan.hpp"
 
 namespace gliograd::kernels {
 
@@ -41,10 +45,17 @@ inline const Entry<void(LinearVendor)> free_linear_vendor{"free_linear_vendor"};
 inline const Entry<int64_t()> linear_vendor_version{"linear_vendor_version"};
 
 /// Bytes of workspace that the pass needs; -1 where no algorithm serves it. The heuristic's first
-/// choice; the answer is kept. Deterministic always: no algorithm that adds in an order of chance
-/// is asked for.
+/// choice unless another was taken; the answer is kept. Deterministic always: no algorithm that
+/// adds in an order of chance is asked for.
 inline const Entry<int64_t(LinearVendor, LinearPass, const LinearShape&)> plan_linear_vendor{
     "plan_linear_vendor"};
+/// At most `most` algorithms that serve it, the heuristic's first choice first.
+inline const Entry<std::vector<VendorPlan>(LinearVendor, LinearPass, const LinearShape&, int most)>
+    list_linear_plans{"list_linear_plans"};
+/// From now on the pass is computed by the algorithm of that name; false where there is none, and
+/// nothing changes.
+inline const Entry<bool(LinearVendor, LinearPass, const LinearShape&, const std::string& name)>
+    take_linear_plan{"take_linear_plan"};
 /// Runs a pass that plan_linear_vendor served; `first` and `second` as LinearPass names them.
 inline const Entry<void(LinearVendor, LinearPass, const LinearShape&, const void* first,
                         const void* second, const void* bias, void* result, void* workspace)>

@@ -27,8 +27,10 @@ RunFacts run_facts(const data::Dataset& set, const std::string& data_file,
   }
   facts.machine = {{"device", device},
                    {"kind", device == "cuda" ? gpu_facts().names[0] : machine_facts().kind}};
-  if (device == "cuda") {  // plans.csv names engines of this version
-    facts.machine.emplace_back("cudnn", gpu_library_facts().cudnn_loaded);
+  if (device == "cuda") {  // plans.csv names engines and algorithms of these versions
+    const GpuLibraryFacts library = gpu_library_facts();
+    facts.machine.emplace_back("cudnn", library.cudnn_loaded);
+    facts.machine.emplace_back("cublaslt", library.cublaslt);
   }
   char date[32];
   const std::time_t now = std::time(nullptr);

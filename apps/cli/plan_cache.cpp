@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kFormat = 1;  // to rise when the names of products or plans change
+constexpr int kFormat = 2;  // to rise when the names of products or plans change
 constexpr int64_t kMost = 4096;
 
 std::string environment(const char* name) {
@@ -38,7 +38,8 @@ std::string slug(const std::string& text) {
 
 }  // namespace
 
-std::string plan_cache_path(const std::string& gpu, const std::string& cudnn, int driver) {
+std::string plan_cache_path(const std::string& gpu, const std::string& cudnn,
+                            const std::string& cublaslt, int driver) {
   if (environment("GLIOGRAD_CACHE") == "off") return "";
   std::string folder = environment("XDG_CACHE_HOME");
   // A relative one is to be ignored (XDG Base Directory Specification).
@@ -47,8 +48,8 @@ std::string plan_cache_path(const std::string& gpu, const std::string& cudnn, in
     if (home.empty() || home[0] != '/') return "";
     folder = home + "/.cache";
   }
-  return concat_text(folder, "/gliograd/plans-", slug(gpu), "-cudnn-", slug(cudnn), "-driver-",
-                     driver, "-v", kFormat, ".csv");
+  return concat_text(folder, "/gliograd/plans-", slug(gpu), "-cudnn-", slug(cudnn), "-cublaslt-",
+                     slug(cublaslt), "-driver-", driver, "-v", kFormat, ".csv");
 }
 
 std::string read_plan_cache(const std::string& path) {

@@ -5,10 +5,11 @@
 
 namespace gliograd::cli {
 
-/// "plans-GPU-cudnn-VERSION-driver-VERSION.csv" there; empty where there is no home, or where the
-/// environment has GLIOGRAD_CACHE=off. `gpu`, `cudnn` and `driver` as gpu_facts() and
+/// "plans-GPU-cudnn-VERSION-cublaslt-VERSION-driver-VERSION.csv" there; empty where there is no
+/// home, or where the environment has GLIOGRAD_CACHE=off. The parts as gpu_facts() and
 /// gpu_library_facts() write them.
-std::string plan_cache_path(const std::string& gpu, const std::string& cudnn, int driver);
+std::string plan_cache_path(const std::string& gpu, const std::string& cudnn,
+                            const std::string& cublaslt, int driver);
 
 /// What is there; empty where there is nothing, or nothing whole (which is noted).
 std::string read_plan_cache(const std::string& path);

@@ -94,7 +94,8 @@ void add_device_options(CLI::App& command, std::string& device, study::TrainSett
   command
       .add_option(
           "--plans", settings.plans,
-          "GPU: of cuDNN's plans the fastest, timed at the first step or as this run or the "
+          "GPU: of cuDNN's and cuBLASLt's plans the fastest, timed at the first step or as this "
+          "run or the "
           "user's cache has it (timed; GLIOGRAD_CACHE=off in the environment: without that cache), "
           "timed anew (fresh), or the heuristics' first (heuristic, as with --deterministic)")
       ->capture_default_str();
@@ -119,8 +120,9 @@ void choose_device(const std::string& device, study::TrainSettings& settings) {
 std::string plan_cache_of(const study::TrainSettings& settings) {
   if (settings.device != "cuda" || settings.plans != "timed") return "";
   const GpuFacts gpu = gpu_facts();
-  return plan_cache_path(gpu.names.empty() ? "" : gpu.names[0], gpu_library_facts().cudnn_loaded,
-                         gpu.driver);
+  const GpuLibraryFacts library = gpu_library_facts();
+  return plan_cache_path(gpu.names.empty() ? "" : gpu.names[0], library.cudnn_loaded,
+                         library.cublaslt, gpu.driver);
 }
 
 }  // namespace gliograd::cli

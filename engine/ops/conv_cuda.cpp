@@ -1,14 +1,8 @@
 // Convolution on a GPU: which kernels compute a pass.
-#include <algorithm>
-#include <functional>
-#include <set>
-#include <tuple>
-
-#include "engine/core/log.hpp"
 #include "engine/device/fallbacks.hpp"
 #include "engine/ops/conv_paths.hpp"
+#include "engine/ops/vendor_products.hpp"
 #include "kernels/conv.hpp"
-#include "kernels/runtime.hpp"
 
 namespace gliograd::conv_paths {
 namespace {
@@ -53,114 +47,37 @@ std::string text_of(kernels::ConvPass pass, const kernels::ConvShape& s) {
   return text;
 }
 
-// Of one run, the median of several samples. In each a run that is not counted goes first: it loads
-// code, and keeps the device busy while the host hands over those that are, so that the time
-// between the events is the device's and not that of the handing over. A recorded step pays only
-// the first.
-double median_ms(const Stream& stream, const std::function<void()>& work) {
-  constexpr size_t kSamples = 3;
-  constexpr int kRuns = 4;
-  struct Timed {
-    kernels::Event event = kernels::make_event(true);
-    Timed() = default;
-    Timed(const Timed&) = delete;
-    Timed& operator=(const Timed&) = delete;
-    ~Timed() { kernels::free_event(event); }
-  };
-  const Timed begin, end;
-  std::vector<double> ms;
-  for (size_t i = 0; i < kSamples; ++i) {
-    work();
-    kernels::record_event(stream.queue(), begin.event);
-    for (int run = 0; run < kRuns; ++run) work();
-    kernels::record_event(stream.queue(), end.event);
-    kernels::finish_event(end.event);
-    ms.push_back(kernels::milliseconds_between(begin.event, end.event) / kRuns);
+struct Cudnn {
+  using Handle = kernels::ConvVendor;
+  using Pass = kernels::ConvPass;
+  using Shape = kernels::ConvShape;
+  static Handle make(kernels::Queue queue) { return kernels::make_conv_vendor(queue); }
+  static void free(Handle handle) { kernels::free_conv_vendor(handle); }
+  static int64_t workspace(Handle handle, Pass pass, const Shape& shape, bool deterministic) {
+    return kernels::plan_conv_vendor(handle, pass, shape, deterministic);
   }
-  std::nth_element(ms.begin(), ms.begin() + kSamples / 2, ms.end());
-  return ms[kSamples / 2];
-}
-
-// cuDNN's handle, which lives as long as its stream.
-class Vendor {
- public:
-  Vendor() = default;
-  ~Vendor() {
-    if (vendor_.handle != nullptr) kernels::free_conv_vendor(vendor_);
+  static std::vector<kernels::VendorPlan> list(Handle handle, Pass pass, const Shape& shape,
+                                               int most) {
+    return kernels::list_conv_plans(handle, pass, shape, false, most);
   }
-  Vendor(const Vendor&) = delete;
-  Vendor& operator=(const Vendor&) = delete;
-
-  // False where no plan serves the pass: nothing is done then.
-  bool run(Stream& stream, kernels::ConvPass pass, const kernels::ConvShape& shape,
-           const Tensor& first, const Tensor& second, const Tensor& bias, const Tensor& result) {
-    if (!made_) vendor_ = kernels::make_conv_vendor(stream.queue());
-    made_ = true;
-    if (vendor_.handle == nullptr) return false;
-    const bool fixed = stream.deterministic();
-    // Under capture nothing can be timed; a shape first met there is, where it next runs eagerly.
-    if (stream.plans() != nullptr && decided_.count({pass, shape}) == 0 &&
-        !kernels::is_capturing(stream.queue())) {
-      decide(stream, pass, shape, [&](const Tensor& workspace) {
-        kernels::run_conv_vendor(vendor_, pass, shape, fixed, first.raw(), second.raw(),
-                                 shape.bias ? bias.raw() : nullptr, result.raw(), workspace.raw());
-      });
-      decided_.insert({pass, shape});
-    }
-    const int64_t bytes = kernels::plan_conv_vendor(vendor_, pass, shape, fixed);
-    if (bytes < 0) return false;
-    const Tensor workspace = empty(stream, {std::max<int64_t>(1, bytes)}, DType::u8);
-    kernels::run_conv_vendor(vendor_, pass, shape, fixed, first.raw(), second.raw(),
-                             shape.bias ? bias.raw() : nullptr, result.raw(), workspace.raw());
-    return true;
+  static bool take(Handle handle, Pass pass, const Shape& shape, const std::string& plan) {
+    return kernels::take_conv_plan(handle, pass, shape, false, plan);
   }
-
- private:
-  // Takes the plan that was chosen for all, timing those there are where none was: `run` computes
-  // the pass, and may do so any number of times.
-  void decide(Stream& stream, kernels::ConvPass pass, const kernels::ConvShape& shape,
-              const std::function<void(const Tensor& workspace)>& run) {
-    constexpr int kCandidates = 6;
-    const std::string product = text_of(pass, shape);
-    const auto time = [&] {
-      PlanChoice best;
-      for (const kernels::ConvPlan& plan :
-           kernels::list_conv_plans(vendor_, pass, shape, false, kCandidates)) {
-        double ms = 0;
-        try {
-          kernels::take_conv_plan(vendor_, pass, shape, false, plan.name);
-          const Tensor workspace = empty(stream, {std::max<int64_t>(1, plan.workspace)}, DType::u8);
-          ms = median_ms(stream, [&] { run(workspace); });
-        } catch (const WorkError& error) {  // no room for its workspace, or it does not run here
-          log_info(concat_text("note: ", product, ": the plan \"", plan.name,
-                               "\" is left out: ", error.what()));
-          continue;
-        }
-        ++best.candidates;
-        if (best.plan.empty() || ms < best.ms) {
-          best.plan = plan.name;
-          best.ms = ms;
-          best.workspace = plan.workspace;
-        }
-      }
-      if (best.plan.empty()) best.plan = kNoPlan;
-      return best;
-    };
-    const PlanChoice choice = stream.plans()->of(product, time);
-    if (choice.plan == kNoPlan) return;
-    if (kernels::take_conv_plan(vendor_, pass, shape, false, choice.plan)) return;
-    log_info(concat_text("note: ", product, ": the plan \"", choice.plan,
-                         "\" is not there any more; timed anew"));
-    const std::string now = stream.plans()->renewed(product, choice.plan, time).plan;
-    if (now != kNoPlan) kernels::take_conv_plan(vendor_, pass, shape, false, now);
+  static void run(Handle handle, Pass pass, const Shape& shape, bool deterministic,
+                  const void* first, const void* second, const void* bias, void* result,
+                  void* workspace) {
+    kernels::run_conv_vendor(handle, pass, shape, deterministic, first, second, bias, result,
+                             workspace);
   }
-
-  static constexpr const char* kNoPlan = "none";
-
-  bool made_ = false;
-  kernels::ConvVendor vendor_;
-  std::set<std::tuple<kernels::ConvPass, kernels::ConvShape>> decided_;
+  static std::string text(Pass pass, const Shape& shape) { return text_of(pass, shape); }
 };
+
+bool run_cudnn(Stream& stream, kernels::ConvPass pass, const kernels::ConvShape& shape,
+               const Tensor& first, const Tensor& second, const Tensor& bias,
+               const Tensor& result) {
+  return stream.local<VendorProducts<Cudnn>>().run(stream, pass, shape,
+                                                   {first, second, bias, result});
+}
 
 }  // namespace
 
@@ -173,9 +90,7 @@ void forward_cuda(Stream& stream, const Geometry& g, const Tensor& x, const Tens
   }
   kernels::ConvShape shape = shape_of(stream, g, x.dtype);
   shape.bias = bias.defined();
-  if (stream.local<Vendor>().run(stream, kernels::ConvPass::forward, shape, x, weight, bias, y)) {
-    return;
-  }
+  if (run_cudnn(stream, kernels::ConvPass::forward, shape, x, weight, bias, y)) return;
   note_fallback(stream, g, "forward", x);
   kernels::conv_direct_forward(stream.queue(), shape, x.raw(), weight.raw(),
                                bias.defined() ? bias.raw() : nullptr, y.raw());
@@ -199,15 +114,14 @@ void backward_products(Stream& stream, const Geometry& g, const kernels::ConvSha
                        const Tensor& x, const Tensor& weight, const Tensor& dy, Tensor& dx,
                        Tensor& dw) {
   const kernels::Queue queue = stream.queue();
-  Vendor& vendor = stream.local<Vendor>();
-  if (dx.defined() && !vendor.run(stream, kernels::ConvPass::data, shape, dy, weight, {}, dx)) {
+  if (dx.defined() && !run_cudnn(stream, kernels::ConvPass::data, shape, dy, weight, {}, dx)) {
     note_fallback(stream, g, "data", x);
     kernels::conv_direct_data(queue, shape, dy.raw(), weight.raw(), dx.raw());
   }
   if (dw.defined()) {
     // cuDNN gives them in the type of the images; the own kernel keeps its f32 sums.
     Tensor narrow = x.dtype == DType::f32 ? dw : empty(stream, dw.shape, x.dtype);
-    if (!vendor.run(stream, kernels::ConvPass::weights, shape, dy, x, {}, narrow)) {
+    if (!run_cudnn(stream, kernels::ConvPass::weights, shape, dy, x, {}, narrow)) {
       note_fallback(stream, g, "weights", x);
       kernels::conv_direct_weights(queue, shape, dy.raw(), x.raw(), static_cast<float*>(dw.raw()));
     } else if (x.dtype != DType::f32) {

@@ -1,8 +1,7 @@
 #include "engine/ops/linear_cuda.hpp"
 
-#include <algorithm>
-
 #include "engine/device/fallbacks.hpp"
+#include "engine/ops/vendor_products.hpp"
 #include "kernels/conv.hpp"
 #include "kernels/linear.hpp"
 
@@ -42,40 +41,48 @@ kernels::ConvShape pixel_of(const Tensor& x, const Tensor& weight) {
           .dtype = x.dtype};
 }
 
-// cuBLASLt's handle, which lives as long as its stream.
-class Vendor {
- public:
-  Vendor() = default;
-  ~Vendor() {
-    if (vendor_.handle != nullptr) kernels::free_linear_vendor(vendor_);
+struct Cublaslt {
+  using Handle = kernels::LinearVendor;
+  using Pass = kernels::LinearPass;
+  using Shape = kernels::LinearShape;
+  static Handle make(kernels::Queue queue) { return kernels::make_linear_vendor(queue); }
+  static void free(Handle handle) { kernels::free_linear_vendor(handle); }
+  static int64_t workspace(Handle handle, Pass pass, const Shape& shape, bool /*deterministic*/) {
+    return kernels::plan_linear_vendor(handle, pass, shape);
   }
-  Vendor(const Vendor&) = delete;
-  Vendor& operator=(const Vendor&) = delete;
-
-  // False where no algorithm serves the pass: nothing is done then.
-  bool run(Stream& stream, LinearPass pass, const kernels::LinearShape& shape, const Tensor& first,
-           const Tensor& second, const Tensor& bias, const Tensor& result) {
-    if (!made_) vendor_ = kernels::make_linear_vendor(stream.queue());
-    made_ = true;
-    if (vendor_.handle == nullptr) return false;
-    const int64_t bytes = kernels::plan_linear_vendor(vendor_, pass, shape);
-    if (bytes < 0) return false;
-    const Tensor workspace = empty(stream, {std::max<int64_t>(1, bytes)}, DType::u8);
-    kernels::run_linear_vendor(vendor_, pass, shape, first.raw(), second.raw(),
-                               shape.bias ? bias.raw() : nullptr, result.raw(), workspace.raw());
-    return true;
+  static std::vector<kernels::VendorPlan> list(Handle handle, Pass pass, const Shape& shape,
+                                               int most) {
+    return kernels::list_linear_plans(handle, pass, shape, most);
   }
-
- private:
-  bool made_ = false;
-  kernels::LinearVendor vendor_;
+  static bool take(Handle handle, Pass pass, const Shape& shape, const std::string& plan) {
+    return kernels::take_linear_plan(handle, pass, shape, plan);
+  }
+  static void run(Handle handle, Pass pass, const Shape& shape, bool /*deterministic*/,
+                  const void* first, const void* second, const void* bias, void* result,
+                  void* workspace) {
+    kernels::run_linear_vendor(handle, pass, shape, first, second, bias, result, workspace);
+  }
+  // "linear data bf16 32x2048 to 1000"
+  static std::string text(Pass pass, const Shape& s) {
+    const char* const passes[] = {"forward", "data", "weights"};
+    return concat_text("linear ", passes[static_cast<int>(pass)], ' ',
+                       s.tf32 ? "tf32" : name_of(s.dtype), ' ', s.n, 'x', s.in, " to ", s.out,
+                       s.bias ? " + bias" : "");
+  }
 };
+
+bool run_cublaslt(Stream& stream, LinearPass pass, const kernels::LinearShape& shape,
+                  const Tensor& first, const Tensor& second, const Tensor& bias,
+                  const Tensor& result) {
+  return stream.local<VendorProducts<Cublaslt>>().run(stream, pass, shape,
+                                                      {first, second, bias, result});
+}
 
 }  // namespace
 
 void forward(Stream& stream, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
   const kernels::LinearShape shape = shape_of(stream, x, weight, bias.defined());
-  if (stream.local<Vendor>().run(stream, LinearPass::forward, shape, x, weight, bias, y)) return;
+  if (run_cublaslt(stream, LinearPass::forward, shape, x, weight, bias, y)) return;
   note_fallback(stream, shape, "forward");
   kernels::conv_direct_forward(stream.queue(), pixel_of(x, weight), x.raw(), weight.raw(),
                                bias.defined() ? bias.raw() : nullptr, y.raw());
@@ -86,12 +93,11 @@ void backward(Stream& stream, const Tensor& x, const Tensor& weight, const Tenso
   const kernels::LinearShape shape = shape_of(stream, x, weight, false);
   const kernels::ConvShape pixel = pixel_of(x, weight);
   const kernels::Queue queue = stream.queue();
-  Vendor& vendor = stream.local<Vendor>();
-  if (dx.defined() && !vendor.run(stream, LinearPass::data, shape, dy, weight, {}, dx)) {
+  if (dx.defined() && !run_cublaslt(stream, LinearPass::data, shape, dy, weight, {}, dx)) {
     note_fallback(stream, shape, "data");
     kernels::conv_direct_data(queue, pixel, dy.raw(), weight.raw(), dx.raw());
   }
-  if (dw.defined() && !vendor.run(stream, LinearPass::weights, shape, dy, x, {}, dw)) {
+  if (dw.defined() && !run_cublaslt(stream, LinearPass::weights, shape, dy, x, {}, dw)) {
     note_fallback(stream, shape, "weights");
     kernels::conv_direct_weights(queue, pixel, dy.raw(), x.raw(), static_cast<float*>(dw.raw()));
   }

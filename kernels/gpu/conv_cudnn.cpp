@@ -1,9 +1,9 @@
 // Convolution through cuDNN: a handle a queue, a plan for each pass and shape.
-#include <map>
 #include <tuple>
 
 #include "kernels/conv.hpp"
 #include "kernels/gpu/cudnn/plans.hpp"
+#include "kernels/gpu/plan_table.hpp"
 #include "kernels/gpu/queue.hpp"
 
 namespace gliograd::kernels {
@@ -24,49 +24,20 @@ struct Vendor {
 
   using Key = std::tuple<ConvPass, bool, ConvShape>;
 
-  // Networks ask for a few dozen; a program that asks for ever new shapes does not grow for good.
-  static constexpr size_t kMostPlans = 1024;
-
+  auto finder(ConvPass pass, const ConvShape& shape, bool deterministic) const {
+    return [=, this](int most, const std::string& name) {
+      const cudnn::Target target{.handle = handle, .device = nullptr};
+      const Descriptor graph = cudnn::conv_graph(target, pass, shape);
+      return cudnn::find_plans(target, graph, cudnn::rules_for(shape, deterministic), most, name);
+    };
+  }
   const std::optional<Plan>& plan(ConvPass pass, const ConvShape& shape, bool deterministic) {
-    const Key key(pass, deterministic, shape);
-    const auto found = plans.find(key);
-    if (found != plans.end()) return found->second;
-    if (plans.size() >= kMostPlans) plans.clear();
-    const auto chosen = taken.find(key);  // of a plan that had to make room
-    std::vector<Plan> first =
-        find(pass, shape, deterministic, 1, chosen == taken.end() ? "" : chosen->second);
-    return plans[key] = first.empty() ? std::nullopt : std::optional(std::move(first.front()));
-  }
-
-  std::vector<Plan> find(ConvPass pass, const ConvShape& shape, bool deterministic, int most,
-                         const std::string& name = "") const {
-    const cudnn::Target target{.handle = handle, .device = nullptr};
-    const Descriptor graph = cudnn::conv_graph(target, pass, shape);
-    return cudnn::find_plans(target, graph, cudnn::rules_for(shape, deterministic), most, name);
-  }
-
-  const std::vector<Plan>& list(ConvPass pass, const ConvShape& shape, bool deterministic,
-                                int most) {
-    if (listed.size() >= kMostPlans) listed.clear();
-    return listed[{pass, deterministic, shape}] = find(pass, shape, deterministic, most);
-  }
-
-  bool take(ConvPass pass, const ConvShape& shape, bool deterministic, const std::string& name) {
-    const Key key(pass, deterministic, shape);
-    std::vector<Plan> found = listed.count(key) != 0 ? listed[key] : std::vector<Plan>{};
-    std::erase_if(found, [&](const Plan& one) { return one.facts.name != name; });
-    if (found.empty()) found = find(pass, shape, deterministic, 1, name);
-    if (found.empty()) return false;
-    plans[key] = std::move(found.front());
-    taken[key] = name;
-    return true;
+    return plans.plan({pass, deterministic, shape}, finder(pass, shape, deterministic));
   }
 
   Queue queue;
   cudnnHandle_t handle = nullptr;
-  std::map<Key, std::optional<Plan>> plans;
-  std::map<Key, std::vector<Plan>> listed;
-  std::map<Key, std::string> taken;  // names alone: they outlast the plans
+  PlanTable<Key, Plan> plans;
 };
 
 Vendor& vendor_of(ConvVendor vendor) { return *static_cast<Vendor*>(vendor.handle); }
@@ -80,10 +51,12 @@ int64_t workspace_of(ConvVendor vendor, ConvPass pass, const ConvShape& shape, b
   return plan ? plan->facts.workspace : -1;
 }
 
-std::vector<ConvPlan> list(ConvVendor vendor, ConvPass pass, const ConvShape& shape,
-                           bool deterministic, int most) {
-  std::vector<ConvPlan> all;
-  for (const Plan& plan : vendor_of(vendor).list(pass, shape, deterministic, most)) {
+std::vector<VendorPlan> list(ConvVendor vendor, ConvPass pass, const ConvShape& shape,
+                             bool deterministic, int most) {
+  Vendor& own = vendor_of(vendor);
+  std::vector<VendorPlan> all;
+  for (const Plan& plan :
+       own.plans.list({pass, deterministic, shape}, own.finder(pass, shape, deterministic), most)) {
     all.push_back({plan.facts.name, plan.facts.workspace});
   }
   return all;
@@ -91,7 +64,8 @@ std::vector<ConvPlan> list(ConvVendor vendor, ConvPass pass, const ConvShape& sh
 
 bool take(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool deterministic,
           const std::string& name) {
-  return vendor_of(vendor).take(pass, shape, deterministic, name);
+  Vendor& own = vendor_of(vendor);
+  return own.plans.take({pass, deterministic, shape}, own.finder(pass, shape, deterministic), name);
 }
 
 void run(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool deterministic,

@@ -8,7 +8,7 @@ ConvVendorVersion version() { return {}; }
 ConvVendor make(Queue) { return {}; }
 void free_vendor(ConvVendor) {}
 int64_t workspace_of(ConvVendor, ConvPass, const ConvShape&, bool) { return -1; }
-std::vector<ConvPlan> list(ConvVendor, ConvPass, const ConvShape&, bool, int) { return {}; }
+std::vector<VendorPlan> list(ConvVendor, ConvPass, const ConvShape&, bool, int) { return {}; }
 bool take(ConvVendor, ConvPass, const ConvShape&, bool, const std::string&) { return false; }
 void run(ConvVendor, ConvPass, const ConvShape&, bool, const void*, const void*, const void*, void*,
          void*) {

@@ -58,6 +58,27 @@ __global__ void __launch_bounds__(kPackThreads)
   });
 }
 
+// Column of element i of rows of so many; where n allows it by a division of 32 bits, which is
+// several times cheaper.
+__device__ __forceinline__ int64_t column_of(int64_t i, int64_t columns, int64_t n) {
+  if (n <= UINT32_MAX) return static_cast<uint32_t>(i) % static_cast<uint32_t>(columns);
+  return i % columns;
+}
+
+// kCount divides the number of columns, so that a pack lies in one row.
+template <int kCount, class T>
+__global__ void __launch_bounds__(kPackThreads)
+    add_to_rows_kernel(T* y, const T* bias, int64_t n, int64_t columns) {
+  for_each_pack<kCount>(n, [&](int64_t i, bool) {
+    float v[kCount], b[kCount];
+    load_pack(v, y + i);
+    load_pack(b, bias + column_of(i, columns, n));
+    GG_UNROLL
+    for (int k = 0; k < kCount; ++k) v[k] += b[k];
+    store_pack(y + i, v);
+  });
+}
+
 template <class T>
 Launch shape_of(const char* name, int64_t n, int arrays) {
   return {.name = name,
@@ -108,9 +129,23 @@ void sums(Queue queue, DType type, const void* a, const void* b, void* y, int64_
   });
 }
 
+void add_bias(Queue queue, DType type, int64_t rows, int64_t columns, const void* bias, void* y) {
+  const int64_t n = rows * columns;
+  if (n == 0) return;
+  with_float_type(type, [&](auto t) {
+    using T = decltype(t);
+    const bool packs = columns % kPack<T> == 0;
+    Launch shape = shape_of<T>("add_to_rows", n, 2);
+    if (!packs) shape.grid = blocks_of_packs(n, 1);
+    launch(shape, queue, packs ? add_to_rows_kernel<kPack<T>, T> : add_to_rows_kernel<1, T>,
+           static_cast<T*>(y), static_cast<const T*>(bias), n, columns);
+  });
+}
+
 const Provide<elementwise_values> provide_values{values};
 const Provide<elementwise_gradients> provide_gradients{gradients};
 const Provide<elementwise_sums> provide_sums{sums};
+const Provide<add_to_rows> provide_add_to_rows{add_bias};
 
 }  // namespace
 }  // namespace gliograd::kernels

@@ -39,15 +39,18 @@ TEST_CASE("plan cache: one file a GPU and its versions, under the user's cache f
   const Variable home("HOME", "/home/somebody");
   {
     const Variable cache("XDG_CACHE_HOME", "/var/cache/me");
-    CHECK(cli::plan_cache_path("NVIDIA H200", "9.19.0", 13000) ==
-          "/var/cache/me/gliograd/plans-nvidia-h200-cudnn-9.19.0-driver-13000-v1.csv");
+    CHECK(cli::plan_cache_path("NVIDIA H200", "9.19.0", "13.1.0", 13000) ==
+          "/var/cache/me/gliograd/"
+          "plans-nvidia-h200-cudnn-9.19.0-cublaslt-13.1.0-driver-13000-v2.csv");
     const Variable off("GLIOGRAD_CACHE", "off");
-    CHECK(cli::plan_cache_path("NVIDIA H200", "9.19.0", 13000).empty());
+    CHECK(cli::plan_cache_path("NVIDIA H200", "9.19.0", "13.1.0", 13000).empty());
   }
   const Variable cache("XDG_CACHE_HOME", "relative");
-  CHECK(cli::plan_cache_path("A", "9", 1).rfind("/home/somebody/.cache/gliograd/plans-a-", 0) == 0);
+  CHECK(
+      cli::plan_cache_path("A", "9", "13", 1).rfind("/home/somebody/.cache/gliograd/plans-a-", 0) ==
+      0);
   const Variable none("HOME", "");
-  CHECK(cli::plan_cache_path("A", "9", 1).empty());
+  CHECK(cli::plan_cache_path("A", "9", "13", 1).empty());
 }
 
 TEST_CASE(

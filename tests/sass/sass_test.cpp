@@ -163,7 +163,8 @@ TEST_CASE("SASS: what is said to be 16 bytes an access is") {
     }
   }
   // Four elements of f32 or eight of 16 bits a turn; then a tail.
-  for (const char* pattern : {"values_kernel<.*>", "gradients_kernel<.*>", "sums_kernel<.*>"}) {
+  for (const char* pattern : {"values_kernel<.*>", "gradients_kernel<.*>", "sums_kernel<.*>",
+                              "add_to_rows_kernel<[48], .*>"}) {
     for (const KernelCode& k : kernels_of(*all, "elementwise", pattern)) {
       INFO(k.text());
       CHECK(k.loads(128) >= (matches(pattern, "values.*") ? 1 : 2));

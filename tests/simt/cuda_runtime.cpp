@@ -2,7 +2,6 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -38,12 +37,13 @@ struct Capture {
   bool invalid = false;
 };
 
-std::atomic<int64_t> clock_ahead_us{0};  // of the events' clock before the host's
+using Ahead = std::chrono::duration<double, std::milli>;  // of events' clocks before the host's
 
 struct EventState {
   int64_t recorded = 0;  // records queued
   int64_t passed = 0;    // records run
   std::chrono::steady_clock::time_point time;
+  Ahead ahead{0};
   // Where the last record was under capture.
   std::shared_ptr<Capture> capture;
   std::vector<size_t> frontier;
@@ -58,6 +58,7 @@ struct Item {
 
 struct StreamState {
   std::deque<Item> items;
+  Ahead ahead{0};
   std::shared_ptr<Capture> capture;
   std::vector<size_t> frontier;  // the nodes that the next one comes after
 };
@@ -77,6 +78,7 @@ std::set<StreamState*> streams;
 int64_t queued = 0;
 int64_t memory_bytes = 0;
 thread_local cudaError_t last_error = cudaSuccess;
+StreamState* busy = nullptr;  // whose work runs; changed with `turn` held
 
 cudaError_t refuse(cudaError_t error) { return last_error = error; }
 
@@ -104,9 +106,14 @@ bool run_one() {
       return a->items.front().number < b->items.front().number;
     });
     StreamState* chosen = ready[options.order == Order::any ? choices() % ready.size() : 0];
+    const EventState* waited = chosen->items.front().wait;
+    if (waited != nullptr) chosen->ahead = std::max(chosen->ahead, waited->ahead);
     work = std::move(chosen->items.front().work);
     chosen->items.pop_front();
+    busy = chosen;
   }
+  const auto idle = [](StreamState** stream) { *stream = nullptr; };
+  const std::unique_ptr<StreamState*, decltype(idle)> until_done(&busy, idle);
   if (work) on_device_thread(work);
   return true;
 }
@@ -187,7 +194,9 @@ void set_device(const DeviceOptions& wanted) {
   choices.seed(wanted.seed);
 }
 
-void advance_clock(double ms) { clock_ahead_us += static_cast<int64_t>(1000 * ms); }
+void advance_clock(double ms) {
+  if (busy != nullptr) busy->ahead += Ahead(ms);
+}
 
 int64_t device_memory_bytes() {
   const std::lock_guard guard(lock);
@@ -390,9 +399,10 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   state->frontier = on.frontier;
   if (on.capture) return cudaSuccess;
   const int64_t version = ++state->recorded;
-  add_item(on, [=] {
+  add_item(on, [state, version, &on] {
     state->passed = version;
-    state->time = std::chrono::steady_clock::now() + std::chrono::microseconds(clock_ahead_us);
+    state->time = std::chrono::steady_clock::now();
+    state->ahead = on.ahead;
   });
   return cudaSuccess;
 }
@@ -425,7 +435,9 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEve
   if (first->passed != first->recorded || last->passed != last->recorded) {
     return refuse(cudaErrorNotReady);
   }
-  *milliseconds = std::chrono::duration<float, std::milli>(last->time - first->time).count();
+  *milliseconds = std::chrono::duration<float, std::milli>(last->time - first->time +
+                                                           (last->ahead - first->ahead))
+                      .count();
   return cudaSuccess;
 }
 

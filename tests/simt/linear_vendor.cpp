@@ -1,9 +1,12 @@
 // cuBLASLt's place on the emulated GPU: plain products over the same matrices, with a workspace
 // that has to be there. It serves rows of whole 16 bytes, where the real one has tensor cores.
+#include <tuple>
+
 #include "kernels/gpu/queue.hpp"
 #include "kernels/linear.hpp"
 #include "tests/simt/device_values.hpp"
 #include "tests/simt/runtime.hpp"
+#include "tests/simt/vendor_plans.hpp"
 
 namespace gliograd::kernels {
 namespace {
@@ -16,19 +19,21 @@ constexpr int64_t kWorkspace = 256;
 
 struct Vendor {
   Queue queue;
+  simt::TakenPlans<std::tuple<LinearPass, LinearShape>> taken;
 };
 
-LinearVendor make(Queue queue) { return {new Vendor{queue}}; }
+LinearVendor make(Queue queue) { return {new Vendor{queue, {}}}; }
 void free_vendor(LinearVendor vendor) { delete static_cast<Vendor*>(vendor.handle); }
 int64_t version() { return 0; }
 
 int64_t workspace_of(LinearVendor, LinearPass, const LinearShape& s) {
   const int64_t multiple = s.dtype == DType::f32 ? 4 : 8;
+  if (s.bias && !simt::serves_bias()) return -1;
   return s.in % multiple == 0 && s.out % multiple == 0 ? kWorkspace : -1;
 }
 
 void compute(LinearPass pass, const LinearShape& s, const void* first, const void* second,
-             const void* bias, void* result, void* workspace) {
+             const void* bias, void* result, void* workspace, size_t plan) {
   const std::vector<uint8_t> marks(kWorkspace, 1);
   simt::copy_in(workspace, marks.data(), marks.size());
   const bool forward = pass == LinearPass::forward;
@@ -52,16 +57,32 @@ void compute(LinearPass pass, const LinearShape& s, const void* first, const voi
     const auto added = read_values(bias, s.out, s.dtype);
     for (size_t y = 0; y < sums.size(); ++y) sums[y] += added[y % added.size()];
   }
+  for (double& sum : sums) sum = simt::rounded_by(plan, sum);
   write_values(result, {sums.begin(), sums.end()},
                pass == LinearPass::weights ? DType::f32 : s.dtype);
 }
 
+std::vector<VendorPlan> list(LinearVendor vendor, LinearPass pass, const LinearShape& shape,
+                             int most) {
+  return simt::plans(workspace_of(vendor, pass, shape), most);
+}
+
+bool take(LinearVendor vendor, LinearPass pass, const LinearShape& shape, const std::string& name) {
+  return static_cast<Vendor*>(vendor.handle)->taken.take({pass, shape}, name);
+}
+
 void run(LinearVendor vendor, LinearPass pass, const LinearShape& shape, const void* first,
          const void* second, const void* bias, void* result, void* workspace) {
-  const Queue queue = static_cast<Vendor*>(vendor.handle)->queue;
+  const Vendor& own = *static_cast<Vendor*>(vendor.handle);
+  const Queue queue = own.queue;
+  const size_t plan = own.taken.of({pass, shape});
+  const double delay = simt::plan_delay(plan, shape.bias);
+  if (delay < 0) throw DeviceError("cuBLASLt, emulated: this plan does not run");
   LaunchScope scope(queue, {"cuBLASLt, emulated", kNoGrid, kNoGrid, 0, shape.cost()});
-  simt::queue_work(stream_of(queue),
-                   [=] { compute(pass, shape, first, second, bias, result, workspace); });
+  simt::queue_work(stream_of(queue), [=] {
+    simt::advance_clock(delay);
+    compute(pass, shape, first, second, bias, result, workspace, plan);
+  });
   scope.done();
 }
 
@@ -69,6 +90,8 @@ const Provide<make_linear_vendor> provide_make{make};
 const Provide<free_linear_vendor> provide_free{free_vendor};
 const Provide<linear_vendor_version> provide_version{version};
 const Provide<plan_linear_vendor> provide_plan{workspace_of};
+const Provide<list_linear_plans> provide_list{list};
+const Provide<take_linear_plan> provide_take{take};
 const Provide<run_linear_vendor> provide_run{run};
 
 }  // namespace

@@ -29,7 +29,7 @@ study::CrossvalSettings small_settings() {
   study::TrainSettings& train = settings.train;
   train.device = "cuda";
   train.width = 8;
-  train.window = 32;
+  train.window = 16;
   train.epochs = 1;
   train.batch = 4;
   train.warmup_epochs = 0;
@@ -84,8 +84,8 @@ TEST_CASE("GPU plans: those of a fold's evaluation are recorded before the fold 
   crossval(small_settings(), store);
   REQUIRE(store.at_folds.size() == 2);
   for (const std::string& plans : store.at_folds) {
-    CHECK(has(plans, "conv forward f32 4x32x32x8"));   // a step
-    CHECK(has(plans, "conv forward f32 16x32x32x8"));  // its 12 test slices, filled up
+    CHECK(has(plans, "conv forward f32 4x16x16x8"));   // a step
+    CHECK(has(plans, "conv forward f32 16x16x16x8"));  // its 12 test slices, filled up
   }
   expect_nothing();
 }
@@ -122,8 +122,8 @@ TEST_CASE("GPU plans: those of a permutation are recorded before its AUC is") {
   settings.permutations = 1;
   crossval(settings, store);
   REQUIRE(store.plans.at_permutations.size() == 1);
-  CHECK(has(store.plans.at_permutations[0], "conv forward f32 4x32x32x8"));
-  CHECK(has(store.plans.at_permutations[0], "conv forward f32 16x32x32x8"));
+  CHECK(has(store.plans.at_permutations[0], "conv forward f32 4x16x16x8"));
+  CHECK(has(store.plans.at_permutations[0], "conv forward f32 16x16x16x8"));
   expect_nothing();
 }
 

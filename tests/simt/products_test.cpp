@@ -1,12 +1,15 @@
 // Products on the emulated GPU: who computes a convolution or a linear layer, with which rounding,
 // and what is said where no plan serves.
 #include <cmath>
+#include <map>
+#include <sstream>
 
 #include "engine/device/fallbacks.hpp"
 #include "engine/device/launch_log.hpp"
 #include "engine/ops/conv.hpp"
 #include "engine/ops/linear.hpp"
 #include "tests/simt/op_cases.hpp"
+#include "tests/simt/vendor_plans.hpp"
 
 using namespace gliograd;
 using simt::expect_nothing;
@@ -84,6 +87,64 @@ TEST_CASE("GPU products: a plan that does not run is left out, and the fastest o
   CHECK(distance(result, convolved(*cpu, 7)) < 1e-6);
   CHECK(plans->csv().find(",engine 3: c,") != std::string::npos);
   CHECK(plans->csv().find(",512,2\n") != std::string::npos);  // workspace, candidates
+  expect_nothing();
+}
+
+TEST_CASE(
+    "GPU products: a bias in the kernel and one behind it are timed, and the faster is taken") {
+  simt::set_device({.order = simt::Order::any, .seed = fresh_seed()});
+  const auto cpu = Stream::cpu();
+  const uint64_t seed = fresh_seed();
+  const std::vector<double> wanted = convolved(*cpu, seed);
+  for (const bool apart : {true, false}) {
+    const auto plans = std::make_shared<PlanChoices>();
+    const auto stream = Stream::cuda(0, {.plans = plans});
+    simt::set_plan_delays({4000, 0, 9000});
+    simt::set_bias_delay(apart ? 2000 : 0);
+    CHECK(distance(convolved(*stream, seed), wanted) < 1e-6);
+    LaunchLog log(*stream);
+    CHECK(distance(convolved(*stream, seed), wanted) < 1e-6);  // as it was chosen
+    int64_t behind = 0;
+    for (const kernels::RecordedLaunch& one : log.take()) behind += one.name == "add_to_rows";
+    CHECK(behind == (apart ? 2 : 0));
+    simt::set_plan_delays({});
+    simt::set_bias_delay(0);
+    INFO(plans->csv());
+    std::map<std::string, std::string> chosen;
+    std::istringstream lines(plans->csv());
+    for (std::string line; std::getline(lines, line);) {
+      const size_t at = line.find(',');
+      chosen[line.substr(0, at)] = line.substr(at + 1, line.find(',', at + 1) - at - 1);
+    }
+    const std::string conv = "conv forward f32 2x5x6x8 to 5x6x16 by 3x3 / 1 from -1:-1";
+    const std::string linear = "linear forward f32 3x72 to 16";
+    const std::string with = apart ? "bias apart" : "engine 2: b";
+    CHECK(chosen == std::map<std::string, std::string>{{"product", "plan"},
+                                                       {conv, "engine 2: b"},
+                                                       {conv + " + bias", with},
+                                                       {linear, "engine 2: b"},
+                                                       {linear + " + bias", with}});
+    // Another network takes the same way, and has the same bits.
+    const auto second = Stream::cuda(0, {.plans = plans});
+    CHECK(convolved(*second, seed) == convolved(*stream, seed));
+    CHECK(plans->timed() == 4);
+  }
+  expect_nothing();
+}
+
+TEST_CASE("GPU products: where no plan adds a bias, one without is taken and the bias follows") {
+  simt::set_device({.order = simt::Order::any, .seed = fresh_seed()});
+  const auto plans = std::make_shared<PlanChoices>();
+  const auto cpu = Stream::cpu(), first = Stream::cuda(), timed = Stream::cuda(0, {.plans = plans});
+  const uint64_t seed = fresh_seed();
+  simt::set_bias_delay(-1);
+  const std::vector<double> got = convolved(*first, seed), chosen = convolved(*timed, seed);
+  simt::set_bias_delay(0);
+  const std::vector<double> wanted = convolved(*cpu, seed);
+  CHECK(distance(got, wanted) < 1e-6);
+  CHECK(distance(chosen, wanted) < 1e-6);
+  CHECK(first->local<Fallbacks>().counts().empty());
+  CHECK(plans->csv().find(" + bias,bias apart,") != std::string::npos);
   expect_nothing();
 }
 

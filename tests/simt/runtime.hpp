@@ -2,7 +2,6 @@
 // runs late, events, memory that the host cannot touch, captured graphs. What a program forgets to
 // wait for is still undone, or done in another order, when it looks.
 #pragma once
-#include <array>
 #include <cstdint>
 #include <functional>
 
@@ -31,13 +30,8 @@ int64_t waiting_work();
 /// where the stream captures.
 void queue_work(void* stream, std::function<void()> work);
 
-/// Events that are recorded from now on say that so much more time has passed: work that is slow
-/// without keeping anybody waiting.
+/// For queued work: later events of its stream, and of those that wait for one, say that so much
+/// more time has passed. It is slow without keeping anybody waiting.
 void advance_clock(double ms);
-
-/// What stands in for cuDNN has three plans that compute alike: each takes so many ms longer from
-/// now on, by that clock, or fails where that is negative.
-void set_plan_delays(const std::array<double, 3>& ms);
-double plan_delay(size_t plan);
 
 }  // namespace gliograd::simt

@@ -9,6 +9,7 @@
 #include "engine/core/interrupt.hpp"
 #include "engine/core/log.hpp"
 #include "tests/simt/op_cases.hpp"
+#include "tests/simt/vendor_plans.hpp"
 
 using namespace gliograd;
 using simt::expect_nothing;
@@ -169,8 +170,10 @@ TEST_CASE("GPU study: the fastest plan is taken by all folds, kept, and taken ag
   study::CrossvalSettings settings = small_settings("cuda");
   settings.train.plans = "timed";
   settings.train.epochs = 1;
+  settings.train.window = 16;
+  std::string scores;  // of the last run
   const auto plans_of = [&](study::MemoryRunStore& store) {
-    run(settings, store);
+    scores = study::format_predictions(run(settings, store).predictions);
     std::map<std::string, int> plans;
     std::istringstream in(store.load_plans());
     std::string line;
@@ -184,12 +187,13 @@ TEST_CASE("GPU study: the fastest plan is taken by all folds, kept, and taken ag
   simt::set_plan_delays({4000, 0, 9000});
   study::MemoryRunStore timed;
   const std::map<std::string, int> chosen = plans_of(timed);
+  const std::string scores_timed = scores;
   simt::set_plan_delays({});
   REQUIRE(chosen.size() == 1);
   CHECK(chosen.begin()->first == "engine 2: b");
   // 4 layers forward, 3 back to data, 4 to weights; forward again at the batch of evaluation.
   CHECK(chosen.begin()->second == 15);
-  CHECK(timed.load_plans().find("\nconv forward f32 4x32x32x8 to 32x32x8 by 3x3 / 1 from -1:-1,") !=
+  CHECK(timed.load_plans().find("\nconv forward f32 4x16x16x8 to 16x16x8 by 3x3 / 1 from -1:-1,") !=
         std::string::npos);
 
   // What is recorded is not timed again; what does not exist is, and no other.
@@ -199,6 +203,12 @@ TEST_CASE("GPU study: the fastest plan is taken by all folds, kept, and taken ag
   study::MemoryRunStore recorded;
   recorded.save_plans(text);
   CHECK(plans_of(recorded) == std::map<std::string, int>{{"engine 3: c", 15}});
+  CHECK(scores != scores_timed);  // the plans named computed it
+  study::MemoryRunStore again;
+  again.save_plans(timed.load_plans());
+  simt::set_plan_delays({0, 5000, 5000});  // whatever would be faster now
+  plans_of(again);
+  CHECK(scores == scores_timed);
   const size_t gone = text.find("engine 3: c");
   text.replace(gone, 11, "engine 9: z");
   study::MemoryRunStore stale;

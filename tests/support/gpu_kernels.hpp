@@ -14,6 +14,7 @@
 #include "engine/optim/batch_end.hpp"
 #include "engine/optim/optimizer.hpp"
 #include "engine/tensor/cast.hpp"
+#include "kernels/elementwise.hpp"
 #include "tests/simt/toy_set.hpp"
 
 namespace gliograd::test {
@@ -28,6 +29,7 @@ class EveryKernel {
       cases(dtype);
       batches(dtype);
       sums(dtype);
+      biases(dtype);
       transfers(dtype);
     }
     using Kind = OptimizerOptions::Kind;
@@ -125,6 +127,24 @@ class EveryKernel {
     const Tensor loss = cast(y, DType::f32);
     end_batch(gpu_, loss, 5);
     check("loss_sum", std::abs(gpu_.read_state().loss_sum - 30), 0);
+  }
+
+  // Behind products whose plan adds none. Small whole numbers: exact in every type.
+  void biases(DType dtype) {
+    constexpr int64_t kRows = 33;
+    for (const int64_t channels : {1, 7, 8, 31, 32, 33, 257, 264}) {
+      std::vector<double> y, bias, sums;
+      for (int64_t c = 0; c < channels; ++c) bias.push_back(static_cast<double>(c * 5 % 23) - 11);
+      for (int64_t i = 0; i < kRows * channels; ++i) {
+        y.push_back(static_cast<double>((i * 7 + channels) % 61) - 30);
+        sums.push_back(y.back() + bias[static_cast<size_t>(i % channels)]);
+      }
+      const Tensor there = from_values(gpu_, {kRows, channels}, y, dtype);
+      const Tensor added = from_values(gpu_, {channels}, bias, dtype);
+      kernels::add_to_rows(gpu_.queue(), dtype, kRows, channels, added.raw(), there.raw());
+      near(concat_text("add_to_rows, ", dtype, ", ", channels), there,
+           from_values(cpu_, {kRows, channels}, sums), 0);
+    }
   }
 
   // What hands the gradients of a step over.
