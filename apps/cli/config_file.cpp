@@ -65,9 +65,29 @@ bool is_fact(const std::string& name) {
   return false;
 }
 
+// The command that the first words name; null where there is none.
+const CLI::App* command_of(const std::vector<std::string>& arguments, const CLI::App& app) {
+  const CLI::App* command = nullptr;
+  for (const std::string& word : arguments) {
+    const auto next =
+        (command == nullptr ? app : *command).get_subcommands([&](const CLI::App* one) {
+          return one->get_name() == word;
+        });
+    if (next.empty()) break;
+    command = next.front();
+  }
+  return command;
+}
+
+bool has_option(const CLI::App& command, const std::string& name) {
+  return command.get_option_no_throw("--" + name) != nullptr;
+}
+
 }  // namespace
 
-std::vector<std::string> expand_config(const std::vector<std::string>& arguments) {
+std::vector<std::string> expand_config(const std::vector<std::string>& arguments,
+                                       const CLI::App& app) {
+  const CLI::App* command = command_of(arguments, app);
   std::vector<std::string> rest, expanded;
   for (size_t i = 0; i < arguments.size(); ++i) {
     std::string path;
@@ -83,9 +103,14 @@ std::vector<std::string> expand_config(const std::vector<std::string>& arguments
     std::vector<std::pair<std::string, std::string>> values;
     flatten(parse(path), "", path, values);
     for (const auto& [name, value] : values) {
-      if (is_fact(name) || value.empty()) continue;  // an empty text is the default
+      if (is_fact(name)) continue;
       // [augment] holds single settings of the augmentation.
       const bool augment = name.rfind("augment.", 0) == 0;
+      if (name == "config") throw Error(path + ": key config: a file cannot name another");
+      if (command != nullptr && !has_option(*command, augment ? "augment" : name)) {
+        throw Error(concat_text(path, ": key ", name, " is no option of ", command->get_name()));
+      }
+      if (value.empty()) continue;  // an empty text is the default
       expanded.push_back(augment ? concat_text("--augment=", name.substr(8), "=", value)
                                  : concat_text("--", name, "=", value));
     }

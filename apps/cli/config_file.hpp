@@ -15,8 +15,10 @@ namespace gliograd::cli {
 /// Replaces `--config FILE` behind a command's name by that file's keys as options, in front of the
 /// command's own, so that the command line wins. Keys are option names without dashes; tables other
 /// than [run], [machine] and [provenance] (which a run folder adds) become "table.key".
-/// Errors: Error for a missing or malformed file, naming file and line.
-std::vector<std::string> expand_config(const std::vector<std::string>& arguments);
+/// Errors: Error for a missing or malformed file, naming file and line, and for a key that is no
+/// option of the command in `app`, or names another file.
+std::vector<std::string> expand_config(const std::vector<std::string>& arguments,
+                                       const CLI::App& app);
 
 /// Documents --config in a command's help. The option itself is taken by expand_config.
 void add_config_option(CLI::App& command);

@@ -73,7 +73,7 @@ int run_program(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    std::vector<std::string> arguments = expand_config({argv + 1, argv + argc});
+    std::vector<std::string> arguments = expand_config({argv + 1, argv + argc}, app);
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
     app.parse(std::move(arguments));
     if (std::fflush(stdout) != 0) return report("standard output: cannot be written", 1);

@@ -27,6 +27,11 @@ std::vector<const data::CovariateColumn*> columns_named(const data::Dataset& set
       columns.push_back(&*found);
     }
   }
+  for (auto column = columns.begin(); column != columns.end(); ++column) {
+    if (std::find(columns.begin(), column, *column) != column) {
+      throw Error(concat_text("fuse: ", (*column)->name, " is named twice"));
+    }
+  }
   return columns;
 }
 

@@ -18,7 +18,8 @@ struct FusedFeatures {
 /// `names`: covariate columns (or how one begins: "age" is age_at_initial_pathologic), or "shape"
 /// for the shape features that a reader asks for (inverse_bevr, angular_std, margin_fluctuation).
 /// Mean and deviation come from `training` patients alone; a missing value becomes the mean, with
-/// an indicator column. Errors: Error for an unknown name, or a set without shape features.
+/// an indicator column. Errors: Error for an unknown name, one
+/// named twice, or a set without shape features.
 FusedFeatures fuse_features(const data::Dataset& set, const std::vector<std::string>& names,
                             const std::vector<int32_t>& training);
 

@@ -1,6 +1,7 @@
 #include "engine/autograd/tape.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include "engine/autograd/op_range.hpp"
 #include "engine/core/error.hpp"
@@ -49,8 +50,22 @@ Tensor Parameter::on_wide(Tape& tape) {
              : on(tape);
 }
 
+namespace {
+
+uint32_t next_number() {
+  static std::atomic<uint32_t> last{0};
+  return ++last;
+}
+
+}  // namespace
+
 Tape::Tape(Stream& stream, DType compute, bool recording)
-    : stream_(&stream), compute_(compute), recording_(recording), gradients_(1), parameters_(1) {
+    : stream_(&stream),
+      compute_(compute),
+      recording_(recording),
+      number_(next_number()),
+      gradients_(1),
+      parameters_(1) {
   GG_CHECK(is_float(compute), "tape: the compute type must be floating; got ", compute);
 }
 
@@ -59,15 +74,16 @@ Tape Tape::off(Stream& stream, DType compute) { return {stream, compute, false};
 Tape::Tape(Tape&&) noexcept = default;
 Tape::~Tape() = default;
 
-uint32_t Tape::new_variable() {
+void Tape::place(Tensor& y) {
   gradients_.emplace_back();
   parameters_.push_back(nullptr);
-  return static_cast<uint32_t>(gradients_.size() - 1);
+  y.variable = static_cast<uint32_t>(gradients_.size() - 1);
+  y.tape = number_;
 }
 
 Tensor Tape::watch(const Tensor& x) {
   Tensor y = x.detached();
-  if (recording_) y.variable = new_variable();
+  if (recording_) place(y);
   return y;
 }
 
@@ -75,7 +91,7 @@ Tensor Tape::watch(Parameter& parameter, const Tensor& x) {
   Tensor y = x.detached();
   y.parameter = &parameter;
   if (recording_ && parameter.trainable) {
-    y.variable = new_variable();
+    place(y);
     parameters_[y.variable] = &parameter;
     // Here and not in backward(): then the first step holds all that a later one holds at any
     // moment, and later ones find everything in the arena.
@@ -96,11 +112,12 @@ Tensor Tape::record_node(Tensor y, const std::vector<Tensor>& inputs, std::uniqu
   GG_CHECK(!used_, "tape: backward() was called; start a new tape for another pass");
   Record record;
   for (const Tensor& x : inputs) {
-    GG_CHECK(x.variable < gradients_.size(), node->name(), ": an input belongs to another tape");
+    GG_CHECK(x.variable == 0 || holds(x), node->name(), ": an input belongs to another tape");
     record.inputs.push_back(x.variable);
   }
   record.node = std::move(node);
-  y.variable = record.output = new_variable();
+  place(y);
+  record.output = y.variable;
   y.parameter = nullptr;
   if (observer_ != nullptr) observer_->recorded(*record.node, y, inputs);
   records_.push_back(std::move(record));
@@ -134,8 +151,7 @@ void Tape::backward(const Tensor& loss) {
 void Tape::backward(const Tensor& y, const Tensor& dy) {
   GG_CHECK(recording_, "backward: the tape is off");
   GG_CHECK(!used_, "backward: this tape was used already");
-  GG_CHECK(y.variable != 0 && y.variable < gradients_.size(),
-           "backward: nothing with a gradient leads to this tensor on this tape");
+  GG_CHECK(holds(y), "backward: nothing with a gradient leads to this tensor on this tape");
   GG_CHECK(dy.shape == y.shape && dy.dtype == y.dtype, "backward: dy must be ", y.dtype, ' ',
            y.shape, "; got ", dy.dtype, ' ', dy.shape);
   used_ = true;
@@ -191,8 +207,7 @@ void Tape::backward(const Tensor& y, const Tensor& dy) {
 }
 
 Tensor Tape::gradient(const Tensor& watched) const {
-  GG_CHECK(watched.variable != 0 && watched.variable < gradients_.size(),
-           "gradient: the tensor is not watched by this tape");
+  GG_CHECK(holds(watched), "gradient: the tensor is not watched by this tape");
   return gradients_[watched.variable];
 }
 

@@ -92,7 +92,10 @@ class Tape {
  private:
   Tape(Stream& stream, DType compute, bool recording);
   Tensor record_node(Tensor y, const std::vector<Tensor>& inputs, std::unique_ptr<Node> node);
-  uint32_t new_variable();
+  /// Gives y a new place on this tape.
+  void place(Tensor& y);
+  /// Whether that is where x has its place.
+  bool holds(const Tensor& x) const { return x.variable != 0 && x.tape == number_; }
 
   struct Record {
     std::unique_ptr<Node> node;
@@ -104,6 +107,7 @@ class Tape {
   Stream* stream_;
   DType compute_;
   bool recording_;
+  uint32_t number_;  // no other tape has it
   bool used_ = false;
   TapeObserver* observer_ = nullptr;
   std::vector<Record> records_;

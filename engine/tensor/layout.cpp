@@ -69,6 +69,7 @@ Tensor to_layout(const Tensor& x, Layout layout, int threads) {
   }
   Tensor y = empty_like(x, x.shape, x.dtype, layout);
   y.variable = x.variable;
+  y.tape = x.tape;
   parallel_for(threads, x.dim(0), 1, [&](int64_t begin, int64_t end) {
     if (layout == Layout::blocked16) {
       convert<true>(x.data<float>(), y.data<float>(), x.shape, begin, end);

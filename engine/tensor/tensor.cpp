@@ -51,7 +51,7 @@ Tensor Tensor::reshaped(const Shape& to) const {
 
 Tensor Tensor::detached() const {
   Tensor y = *this;
-  y.variable = 0;
+  y.variable = y.tape = 0;
   y.parameter = nullptr;
   return y;
 }

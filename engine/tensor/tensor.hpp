@@ -54,6 +54,8 @@ class Tensor {
   Layout layout = Layout::nhwc;
   /// This tensor's place on its tape; 0 where no gradient flows to it.
   uint32_t variable = 0;
+  /// Which tape that is.
+  uint32_t tape = 0;
   /// The parameter this is a handle of (set by Parameter::on), else null.
   Parameter* parameter = nullptr;
 

@@ -1,9 +1,23 @@
 #include "apps/cli/config_file.hpp"
 
+#include <CLI/App.hpp>
+
+#include "apps/cli/commands.hpp"
 #include "tests/support/support.hpp"
 
 using namespace gliograd;
 using namespace gliograd::test;
+
+namespace {
+
+// The program's commands, with what they take.
+std::vector<std::string> expanded_by(const std::vector<std::string>& arguments) {
+  CLI::App app("gliograd");
+  cli::add_commands(app);
+  return cli::expand_config(arguments, app);
+}
+
+}  // namespace
 
 TEST_CASE("config: keys become options behind the command, in front of its own") {
   const TempDir folder;
@@ -13,7 +27,7 @@ TEST_CASE("config: keys become options behind the command, in front of its own")
              "fuse = ['shape', 'age']\n[augment]\nrotation-degrees = 10\n"
              "[provenance]\ncommit = 'abc'\n");
   const std::vector<std::string> expanded =
-      cli::expand_config({"crossval", "--epochs", "3", "--config", path});
+      expanded_by({"crossval", "--epochs", "3", "--config", path});
   const std::vector<std::string> expected = {"crossval",
                                              "--augment=rotation-degrees=10",
                                              "--balance-classes=true",
@@ -29,21 +43,38 @@ TEST_CASE("config: keys stand behind all words that begin a command") {
   const TempDir folder;
   const std::string path = folder / "prepare.toml";
   write_file(path, "size = 64\n");
-  CHECK(cli::expand_config({"prepare", "lgg", "cohort", "--out", "x", "--config", path}) ==
+  CHECK(expanded_by({"prepare", "lgg", "cohort", "--out", "x", "--config", path}) ==
         std::vector<std::string>{"prepare", "lgg", "cohort", "--size=64", "--out", "x"});
 }
 
 TEST_CASE("config: a missing or malformed file is named with its line") {
   const TempDir folder;
-  CHECK(contains(error_of([&] {
-                   cli::expand_config({"x", "--config", folder / "no.toml"});
-                 }),
-                 "no.toml"));
+  CHECK(contains(error_of([&] { expanded_by({"x", "--config", folder / "no.toml"}); }), "no.toml"));
   const std::string path = folder / "bad.toml";
   write_file(path, "epochs = 1\nfolds = = 2\n");
-  const std::string error = error_of([&] { cli::expand_config({"x", "--config=" + path}); });
+  const std::string error = error_of([&] { expanded_by({"x", "--config=" + path}); });
   CHECK(contains(error, "bad.toml: line 2"));
-  CHECK(contains(error_of([] { cli::expand_config({"x", "--config"}); }), "needs a file"));
+  CHECK(contains(error_of([] { expanded_by({"x", "--config"}); }), "needs a file"));
+}
+
+TEST_CASE("config: a key that is no option is named with its file; a file names no other") {
+  const TempDir folder;
+  const std::string path = folder / "run.toml";
+  const auto said = [&](const std::string& text, const std::vector<std::string>& command) {
+    write_file(path, text);
+    std::vector<std::string> arguments = command;
+    arguments.insert(arguments.end(), {"--config", path});
+    return error_of([&] { expanded_by(arguments); });
+  };
+  CHECK(said("epochs = 1\nepoch = 2\n", {"crossval"}) ==
+        path + ": key epoch is no option of crossval");
+  CHECK(said("folds = ''\nlook = ''\n", {"crossval"}) ==
+        path + ": key look is no option of crossval");
+  CHECK(said("[augments]\nflip = 1\n", {"crossval"}) ==
+        path + ": key augments.flip is no option of crossval");
+  CHECK(said("columns = 3\n", {"prepare", "lgg"}) == path + ": key columns is no option of lgg");
+  CHECK(said("config = 'other.toml'\n", {"crossval"}) ==
+        path + ": key config: a file cannot name another");
 }
 
 TEST_CASE("config: what a run folder writes reads back as it was") {

@@ -87,6 +87,19 @@ TEST_CASE("tape: misuse is named") {
   CHECK(contains(error_of([&] { tape.backward(y, tensor({2}, {1, 1})); }), "used already"));
 }
 
+TEST_CASE("tape: a tensor of another tape is refused, though a place of that number is here") {
+  Tape one(cpu_stream(), DType::f64), other(cpu_stream(), DType::f64);
+  const Tensor x = one.watch(tensor({1}, {3})), strange = other.watch(tensor({1}, {5}));
+  CHECK(x.variable == strange.variable);
+  CHECK(contains(error_of([&] { product(one, x, strange); }), "belongs to another tape"));
+  const Tensor y = product(one, x, x);
+  CHECK(
+      contains(error_of([&] { one.backward(product(other, strange, strange)); }), "on this tape"));
+  one.backward(y);
+  CHECK(values(one.gradient(x)) == std::vector{6.0});
+  CHECK(contains(error_of([&] { one.gradient(strange); }), "not watched by this tape"));
+}
+
 TEST_CASE("tape: a gradient that two tensors share is not added into in place") {
   // y = (a + b) + a: add hands the same memory to both, then a's second gradient comes.
   for (const DType dtype : {DType::f64, DType::f32}) {

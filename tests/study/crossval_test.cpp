@@ -396,6 +396,12 @@ TEST_CASE("crossval: fused numbers are standardized with the training patients a
   CHECK(run(set, settings).predictions.size() == 24);
   set.covariates[0].name = "age_years";
   CHECK(run(set, settings).predictions.size() == 24);
+  for (const auto& [names, twice] :
+       {std::pair{std::vector<std::string>{"shape", "shape"}, "inverse_bevr"},
+        {{"age", "shape", "age_years"}, "age_years"}}) {
+    CHECK(error_of([&, &names = names] { study::fuse_features(set, names, training); }) ==
+          std::string("fuse: ") + twice + " is named twice");
+  }
   settings.train.fuse = {"weight"};
   CHECK(contains(error_of([&] { run(set, settings); }), "no covariate column \"weight\""));
 }
