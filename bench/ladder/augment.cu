@@ -445,9 +445,9 @@ void thread_a_pixel(Queue queue, const AugmentPass& pass) {
 }
 
 // ---- 4: the shipped kernel --------------------------------------------------------------------
-// kernels/gpu/augment.cu: one launch. A block makes a few rows of an image, eight pixels a thread,
-// so that knots and parameters serve eight of them; what is filtered lies in shared memory, with as
-// many rows above and below as the filters reach.
+// kernels/gpu/augment.cu: one launch. A block makes a few rows of an image, up to eight pixels a
+// thread, so that knots and parameters serve eight of them; what is filtered lies in shared memory,
+// with as many rows above and below as the filters reach.
 //
 // Expected  light, 0.02 ms: knots and parameters once for eight pixels, the map as above.
 //           full, 0.3 ms, worse than the rung above: at 256 pixels a block makes 8 rows, and of a

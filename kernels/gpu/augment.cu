@@ -168,9 +168,7 @@ __device__ void filter_columns(const Strip& strip, int width, int radius, const 
   }
 }
 
-__device__ __forceinline__ int clamped(int v, int high) {
-  return v < 0 ? 0 : (v > high ? high : v);
-}
+GG_HD_INLINE int clamped(int v, int high) { return v < 0 ? 0 : (v > high ? high : v); }
 
 // Rows [y0, y1) of sequence c after blur and low resolution, into `result` [y1 - y0, width].
 // planes: two of [y1 - y0 + 2 * kReach, width]; half: kBandRadius + 1 floats. All threads come here
@@ -387,13 +385,27 @@ __global__ void rows_kernel(GatherRows g) {
   g.to[i] = g.table[g.order[g.state->draw + i / g.width] * g.width + i % g.width];
 }
 
+// Rows of a block. Few for a small batch, so that its blocks fill the largest GPUs; at most eight
+// pixels a thread for a large one. With filters always those, since each block makes the rows that
+// they reach beyond its own anew. Fewer where the memory for them is not there; and all blocks of
+// an image alike.
+int rows_of(const AugmentBatch& batch) {
+  constexpr int64_t kFull = int64_t{3} * 132;  // blocks that run at once on an H100 or H200
+  constexpr int64_t kMostPixels = 8;           // a thread
+  const int width = batch.input.width, height = batch.input.height;
+  const int64_t threads = kFull * kThreads;
+  const int64_t each = (batch.images * height * width + threads - 1) / threads;
+  const int64_t pixels = batch.filters || each > kMostPixels ? kMostPixels : each;
+  int rows = clamped(static_cast<int>(pixels * kThreads / width), height);
+  rows = rows > 0 ? rows : 1;
+  while (rows > 1 && Room(batch, rows).bytes() > kSharedOnAll) rows = (rows + 1) / 2;
+  const int blocks = (height + rows - 1) / rows;
+  return (height + blocks - 1) / blocks;
+}
+
 void images(Queue queue, const AugmentBatch& batch) {
   const InputSpec& input = batch.input;
-  // Rows of a block: as many as give each thread eight pixels, where their filters' memory is
-  // there.
-  int rows = (8 * kThreads + input.width - 1) / input.width;
-  rows = rows < input.height ? rows : input.height;
-  while (rows > 1 && Room(batch, rows).bytes() > kSharedOnAll) rows = (rows + 1) / 2;
+  const int rows = rows_of(batch);
   const int64_t bytes = Room(batch, rows).bytes();
   if (bytes > kMostShared - static_cast<int64_t>(sizeof(AugmentParams))) {
     throw DeviceError("augment: a window of " + std::to_string(input.width) +

@@ -2,6 +2,7 @@
 // the built library: no spilled registers, registers few enough for the blocks that are to run
 // beside each other, accesses of 16 bytes, no contraction, no f64 where it is not meant.
 #include <algorithm>
+#include <functional>
 #include <regex>
 #include <set>
 
@@ -276,6 +277,34 @@ TEST_CASE("SASS: the augmentation is what the tour says") {
     CHECK(k.stores(128) == 1);     // a pixel of eight channels
     CHECK(k.order.size() < 6000);  // of which some 700 draw, once a block
   }
+  // The table there, row by row.
+  const std::string tour = read_file(source_path("TOUR.md"));
+  if (!contains(tour, "nvcc " GLIOGRAD_NVCC_VERSION ",")) {
+    return skip("SASS: the tour's table", "this library is made by nvcc " GLIOGRAD_NVCC_VERSION);
+  }
+  using Figure = std::function<size_t(const KernelCode&)>;
+  const std::map<std::string, Figure> figures = {
+      {"registers a thread", [](const KernelCode& k) { return k.registers; }},
+      {"bytes of stack", [](const KernelCode& k) { return k.stack_bytes; }},
+      {"loads of 1 byte", [](const KernelCode& k) { return k.loads(8); }},
+      {"stores of 16 bytes", [](const KernelCode& k) { return k.stores(128); }},
+      {"stores of 2 bytes", [](const KernelCode& k) { return k.stores(16); }},
+      {"barriers", [](const KernelCode& k) { return k.count("BAR"); }},
+      {"instructions", [](const KernelCode& k) { return k.order.size(); }}};
+  int compared = 0;
+  for (const KernelCode& k : kernels_of(*all, "augment", "images_kernel<bf16>")) {
+    for (const auto& [name, figure] : figures) {
+      INFO(k.text(), ": ", name);
+      std::smatch row;
+      const std::regex line("\\| " + name + " \\| ([0-9,]+) \\| ([0-9,]+) \\|");
+      REQUIRE(std::regex_search(tour, row, line));
+      std::string said = row[k.arch == "sm_80" ? 1 : 2];
+      std::erase(said, ',');
+      CHECK(std::to_string(figure(k)) == said);
+      ++compared;
+    }
+  }
+  CHECK(compared == 14);
 }
 
 TEST_CASE("SASS: the reader of disassemblies sees what is in them") {

@@ -12,6 +12,11 @@ said=$(gdb -q -batch -nx -ex "break pool_average.cu:$barrier if threadIdx.x == 5
   -ex 'printf "thread %d of block %d at level %d\n", threadIdx.x, blockIdx.x, level' -ex next -ex next \
   -ex 'printf "still thread %d, half %d\n", threadIdx.x, half' -ex backtrace -ex kill \
   --args "$1" -tc="GPU pools: averages of windows*" 2>&1)
+# The command that the tour gives a reader.
+command=$(grep -m 1 '^    gdb ' "$(dirname "$0")/../../TOUR.md")
+command=${command/gdb -q/gdb -q -batch -nx}
+shown=$(eval "${command/build\/check\/tests_simt/\"\$1\"}" 2>&1 </dev/null || true)
+grep -q 'hit Breakpoint.*images_kernel' <<<"$shown" || { echo "the tour's command: $shown"; exit 1; }
 for wanted in "hit Breakpoint" "global_values_kernel" "thread 5 of block" "still thread 5, half"; do
   grep -qF "$wanted" <<<"$said" || { echo "gdb did not say \"$wanted\":"; echo "$said"; exit 1; }
 done
