@@ -19,23 +19,9 @@ constexpr const char* kHelp =
     "gpu_bench_augment serve: reads requests, a line each: setup OPTIONS | round BATCHES\n"
     "Example: gpu_bench_augment --preset full --batch 128\n";
 
-int measure(std::vector<std::string> words) {
-  const std::string rounds = bench::taken(words, "--rounds", "7");
-  const std::string batches = bench::taken(words, "--batches", "50");
-  const int64_t count = bench::Words({"--rounds", rounds}).integer("--rounds", 7, 1, 1000);
-  std::vector<std::string> requests{bench::joined("setup", words)};
-  requests.insert(requests.end(), static_cast<size_t>(count), "round " + batches);
-  bench::AugmentEngine engine;
-  return bench::ask_all(engine, requests);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> words(argv + 1, argv + argc);
-  return bench::run_gpu_program("gpu_bench_augment", kHelp, words, [&] {
-    if (words.size() != 1 || words[0] != "serve") return measure(words);
-    bench::AugmentEngine engine;
-    return bench::serve(engine);
-  });
+  return bench::run_rounds<bench::AugmentEngine>("gpu_bench_augment", kHelp, argc, argv,
+                                                 {.rounds = "7", .of = "--batches", .each = "50"});
 }

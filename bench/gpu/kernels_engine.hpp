@@ -1,6 +1,13 @@
 // Handwritten kernels with their data in memory, not in the cache: the ops' bench rows at batches
-// so large that no tensor of theirs fits there, optimizer and augmentation; and the bytes that each
-// launch must move at least over the bandwidth of a copy in the same run.
+// so large that no tensor of theirs fits there, optimizer, augmentation and sums; and the bytes
+// that each launch must move at least over the bandwidth of a copy in the same run.
+//
+// Some never have so much to do, and are told by their time alone (beyond_caches: false): those
+// that join the sums of blocks (batch norm's, the losses', a depthwise convolution's, the
+// optimizer's decision), since the number of blocks is bounded; and the labels of a batch. Left out
+// are batch_norm_from_running (some numbers a channel, in evaluation), loss_scale and end_batch
+// (one number each), and the convolutions that stand in where cuDNN has no plan, which arithmetic
+// bounds.
 //
 //   kernels --dtype bf16 --bytes 268435456 --runs 7     a line for each kernel
 #pragma once
@@ -16,6 +23,7 @@
 #include "engine/ops/case.hpp"
 #include "engine/optim/optimizer.hpp"
 #include "engine/tensor/cast.hpp"
+#include "kernels/elementwise.hpp"
 #include "kernels/runtime.hpp"
 
 namespace gliograd::bench {
@@ -50,18 +58,22 @@ class KernelsEngine final : public Engine {
     }
     optimizer(*stream, dtype, bytes, runs);
     augmentation(*stream, dtype, bytes, runs);
+    sums(*stream, dtype, bytes, runs);
     std::vector<Record> rows;
     for (const auto& [name, timed] : times_) {
       if (timed.ms.empty()) continue;  // it moves nothing
       const double q1 = quantile(timed.ms, 0.25), q2 = quantile(timed.ms, 0.5);
+      const double gb_s = 1e-6 * timed.cost.bytes / q2;
+      const bool large = timed.cost.bytes >= 0.25 * static_cast<double>(bytes);
       rows.push_back(Record()
                          .add("kernel", name)
                          .add("row", timed.row)
                          .add("bytes", timed.cost.bytes)
                          .add("ops", timed.cost.ops)
                          .add("ms", std::vector<double>{q1, q2, quantile(timed.ms, 0.75)})
-                         .add("gb_s", 1e-6 * timed.cost.bytes / q2)
-                         .add("of_copy", 1e-6 * timed.cost.bytes / q2 / copy));
+                         .add("beyond_caches", large)
+                         .add("gb_s", gb_s)
+                         .add("of_copy", large ? gb_s / copy : NAN));
     }
     return Record()
         .add("device", kernels::device_facts(0).name)
@@ -152,6 +164,25 @@ class KernelsEngine final : public Engine {
                    {.images = batch, .dtype = dtype, .channels = channels});
       rows_next(stream, labels, order, batch);
       take(log, concat_text("light, ", size, "x", size, ", batch ", batch), run > 0);
+    }
+  }
+
+  // What no case's bench row launches: a tensor cast to another type, added to one of it as
+  // gradients are, and a bias behind a product whose plan adds none.
+  void sums(Stream& stream, DType dtype, int64_t bytes, int64_t runs) {
+    constexpr int64_t kChannels = 512;
+    const int64_t rows = std::max<int64_t>(1, bytes / (kChannels * size_of(dtype)));
+    const DType other = dtype == DType::f32 ? DType::bf16 : DType::f32;
+    const Tensor x = empty(stream, {rows, kChannels}, dtype);
+    const Tensor bias = empty(stream, {kChannels}, dtype);
+    Tensor sum = empty(stream, x.shape, other);
+    for (Tensor one : {x, bias, sum}) fill_zero(one);
+    LaunchLog log(stream);
+    for (int64_t run = 0; run <= runs; ++run) {
+      copy_into(sum, x);
+      add_into(sum, x);
+      kernels::add_to_rows(stream.queue(), dtype, rows, kChannels, bias.raw(), x.raw());
+      take(log, concat_text(rows, " rows of ", kChannels), run > 0);
     }
   }
 

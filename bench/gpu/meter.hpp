@@ -32,13 +32,16 @@ struct Reading {
   }
 };
 
-/// Of the first GPU by NVML's count, which knows nothing of CUDA_VISIBLE_DEVICES.
+/// Of CUDA's first GPU, by its place on the bus: NVML's own count knows nothing of
+/// CUDA_VISIBLE_DEVICES.
 class Meter {
  public:
   Meter() : library_(dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL)) {
+    char bus[32] = {};
     const auto init = function<int()>("nvmlInit_v2");
-    const auto handle = function<int(unsigned, void**)>("nvmlDeviceGetHandleByIndex_v2");
-    if (init == nullptr || handle == nullptr || init() != 0 || handle(0, &device_) != 0) {
+    const auto handle = function<int(const char*, void**)>("nvmlDeviceGetHandleByPciBusId_v2");
+    if (init == nullptr || handle == nullptr || !find_bus(bus, sizeof bus) || init() != 0 ||
+        handle(bus, &device_) != 0) {
       device_ = nullptr;
     }
   }
@@ -63,8 +66,22 @@ class Meter {
 
  private:
   template <class Signature>
+  static Signature* function_of(void* library, const char* name) {
+    return library == nullptr ? nullptr : reinterpret_cast<Signature*>(dlsym(library, name));
+  }
+  template <class Signature>
   Signature* function(const char* name) const {
-    return library_ == nullptr ? nullptr : reinterpret_cast<Signature*>(dlsym(library_, name));
+    return function_of<Signature>(library_, name);
+  }
+  // By the driver, which stays open: what computes here needs it too.
+  static bool find_bus(char* bus, int size) {
+    void* const driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    const auto init = function_of<int(unsigned)>(driver, "cuInit");
+    const auto first = function_of<int(int*, int)>(driver, "cuDeviceGet");
+    const auto place = function_of<int(char*, int, int)>(driver, "cuDeviceGetPCIBusId");
+    int device = 0;
+    return init != nullptr && first != nullptr && place != nullptr && init(0) == 0 &&
+           first(&device, 0) == 0 && place(bus, size, device) == 0;
   }
   template <class T>
   double number(const char* name) const {

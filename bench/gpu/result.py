@@ -15,10 +15,12 @@ FIELDS = ["name", "driver_version", "clocks.sm", "clocks.mem", "power.draw", "te
           "clocks_throttle_reasons.active"]
 
 
-def output_of(*command):
+def output_of(*command, seconds=4):
+    """Empty where there is no such program, or it fails or hangs: bench/gpu.sh has its time."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+        return subprocess.run(command, capture_output=True, text=True, check=True,
+                              timeout=seconds).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
         return ""
 
 
@@ -26,6 +28,16 @@ def gpu():
     row = output_of("nvidia-smi", "--query-gpu=" + ",".join(FIELDS), "--format=csv,noheader")
     values = [value.strip() for value in row.splitlines()[0].split(",")] if row else []
     return dict(zip(FIELDS, values))
+
+
+def known(rows):
+    """Without the lines on programs that no time was left for, where another call ran them since or
+    before; of several such lines the last one."""
+    unfinished = lambda row: "no time left" in row.get("status", "")
+    last = {row["name"]: i for i, row in enumerate(rows) if unfinished(row)}
+    done = {row["name"] for row in rows if "status" in row and not unfinished(row)}
+    return [row for i, row in enumerate(rows)
+            if not unfinished(row) or (last[row["name"]] == i and row["name"] not in done)]
 
 
 def main():
@@ -38,13 +50,13 @@ def main():
     result = {"device": device, "date": datetime.date.today().isoformat(),
               "commit": os.environ.get("GLIOGRAD_COMMIT") or output_of("git", "rev-parse", "HEAD"),
               "toolkit": nvcc.group(1) if nvcc else "",
-              "torch": output_of("python3", "-c", "import torch; print(torch.__version__)"),
+              "torch": output_of("python3", "-c", "import torch; print(torch.__version__)", seconds=10),
               "parts": {}}
     for part in ["build", "test", "sanitize", "bench", "peers"]:
         path = os.path.join(folder, part + ".jsonl")
         if os.path.exists(path):
             with open(path) as lines:
-                result["parts"][part] = [json.loads(line) for line in lines]
+                result["parts"][part] = known([json.loads(line) for line in lines])
     name = re.sub(r"[^a-z0-9]+", "-", device["name"].lower()).strip("-")
     os.makedirs(out, exist_ok=True)
     path = os.path.join(out, f"gpu-{name}-{result['date']}.json")
@@ -60,7 +72,8 @@ def main():
             elif part == "peers" and "text" in row:
                 print(f"peers  {row['text']}")
             elif "status" in row:
-                print(f"{part:<8} {row['name']:<36} {row['status']}")
+                print(f"{part:<8} {row['name']:<36} {row['status']}"
+                      + (f"; {row['run']}" if "run" in row else ""))
     for row in result["parts"].get("bench", []):
         for name, times in measurements.of_bench(row).items():
             print(f"ms       {name:<56} {times[1]:9.4f} ({times[0]:.4f} to {times[2]:.4f})")

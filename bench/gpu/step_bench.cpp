@@ -26,24 +26,10 @@ constexpr const char* kHelp =
     "  setup OPTIONS | round STEPS | launches | largest OPTIONS [--limit N]\n"
     "Example: gpu_bench_step --model resnet18 --size 224 --batch 128\n";
 
-int measure(std::vector<std::string> words) {
-  const std::string rounds = bench::taken(words, "--rounds", "5");
-  const std::string steps = bench::taken(words, "--steps", "20");
-  const int64_t count = bench::Words({"--rounds", rounds}).integer("--rounds", 5, 1, 1000);
-  std::vector<std::string> requests{bench::joined("setup", words)};
-  requests.insert(requests.end(), static_cast<size_t>(count), "round " + steps);
-  requests.push_back("launches");
-  bench::StepEngine engine;
-  return bench::ask_all(engine, requests);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> words(argv + 1, argv + argc);
-  return bench::run_gpu_program("gpu_bench_step", kHelp, words, [&] {
-    if (words.size() != 1 || words[0] != "serve") return measure(words);
-    bench::StepEngine engine;
-    return bench::serve(engine);
-  });
+  return bench::run_rounds<bench::StepEngine>(
+      "gpu_bench_step", kHelp, argc, argv,
+      {.rounds = "5", .of = "--steps", .each = "20", .then = {"launches"}});
 }

@@ -9,8 +9,9 @@ torch_augment.py how it is run: compiled and as a CUDA graph where that is possi
 those two also in other modes. Where Kornia is not installed its engine is an error of the result, and
 "affine" (the library calls Kornia makes, compiled as one) stands in.
 A ratio is the median time of the other over ours, over_kornia that of Kornia or else of its stand-in;
-its interval lies between the opposite quartiles. One JSON object a cell and preset goes to standard
-output.
+its interval lies between the opposite quartiles. Ours and the best of the others then each work for
+--energy-seconds more: joules an image, by NVML, and ours over theirs. One JSON object a cell and preset
+goes to standard output.
 """
 import argparse
 import json
@@ -34,6 +35,8 @@ def options(argv):
     parser.add_argument("--ours-dtypes", default="bf16,f16,f32", help="bf16 counts against PyTorch")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batches", type=int, default=50, help="of a round")
+    parser.add_argument("--energy-seconds", type=float, default=1,
+                        help="of the round that tells energy; 0: none")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda",
                         help="of PyTorch; cpu: to try this program")
     return parser.parse_args(argv)
@@ -80,6 +83,7 @@ def measure(args, engines, cell, preset):
     result["ms"].update({n: turns.quartiles(v) for n, v in others.items()})
     result["images_per_second"] = {n: [1e3 * int(batch) / ms for ms in reversed(q)]
                                    for n, q in result["ms"].items()}
+    turns.measure_energy(ready, result, args.energy_seconds, errors)
     result["errors"] = errors
     return result
 
@@ -89,6 +93,7 @@ def line(result):
     text = f"{result['cell']}: images/s: {rates or 'none'}"
     if "over_best" in result:
         text += f"; {turns.ratio_text(result['over_best'])} of {result['best']}"
+        text += turns.energy_text(result)
     return text
 
 

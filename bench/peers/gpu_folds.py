@@ -11,20 +11,23 @@ them and ended again where its program is there. All of PyTorch's steps are comp
 graphs (--mode), and are made before the clock starts; a round is a whole cross-validation from new
 weights to scores, ours too. The fastest counts.
 A ratio is the median time of the other over ours, its interval lies between the opposite quartiles.
-over_one_after_another holds ours against itself. One JSON object goes to standard output.
+over_one_after_another holds ours against itself. Rounds of half a second or more also tell joules an
+image, by NVML; joules_over_best is ours over the best of the others. One JSON object goes to standard
+output.
 """
 import argparse
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 
 import turns
-from torch_device import missing
+from torch_device import Meter, energy_counter, missing
 
 WAYS = "loop,streams,vmap,vmap-f32,processes5,processes10,processes5-mps,processes10-mps"
 MPS = "nvidia-cuda-mps-control"
@@ -66,6 +69,7 @@ class Processes:
     def __init__(self, count, device, environment=None):
         self.engines = [turns.python_engine("torch_folds.py", device, environment=environment)
                         for _ in range(count)]
+        self.meter = Meter(energy_counter() if device == "cuda" else None)
 
     def setup(self, **options):
         for engine in self.engines:
@@ -85,12 +89,16 @@ class Processes:
         return answers
 
     def round(self, folds):
+        self.meter.start()
         begin = time.perf_counter()
         for i, engine in enumerate(self.engines):
             engine.send("round " + " ".join(str(f) for f in range(i, folds, len(self.engines))))
         answers = self.receive()
         ms = 1e3 * (time.perf_counter() - begin)
-        return {"ms": ms, "patients": sum(answer["patients"] for answer in answers)}
+        # The counter is the GPU's: what one process tells holds the others' work too.
+        joules = self.meter.joules_per_image(sum(answer["nominal_images"] for answer in answers))
+        return {"ms": ms, "patients": sum(answer["patients"] for answer in answers),
+                "joules_per_image": joules}
 
     def close(self):
         for engine in self.engines:
@@ -167,9 +175,11 @@ def measure(args, opened, service):
             facts[way] = engine.facts
         except turns.EngineError as error:
             errors[way] = str(error)[:300]
-    values = turns.take_turns(ready, args.rounds, "", errors)
+    joules = {}
+    values = turns.take_turns(ready, args.rounds, "", errors, joules=joules)
     result["facts"] = {name: fact for name, fact in facts.items()}
     turns.compared(result, values, {"over_one_after_another": "ours 1 at once", "over_loop": "loop"})
+    turns.compared_energy(result, joules)
     result["errors"] = errors
     return result
 
@@ -178,6 +188,7 @@ def line(result):
     text = ", ".join(f"{n} {q[1] / 1e3:.2f} s" for n, q in result["ms"].items())
     if "over_best" in result:
         text += f"; {turns.ratio_text(result['over_best'])} of {result['best']}"
+        text += turns.energy_text(result)
     if "over_one_after_another" in result:
         text += f"; {turns.ratio_text(result['over_one_after_another'])} of one after another"
     return f"{result['cell']}: {text or result['errors']}"
@@ -188,6 +199,8 @@ def main(argv=None):
     if missing(args.device):
         print(f"SKIPPED: gpu_folds: {missing(args.device)}", file=sys.stderr)
         return 77
+    # Where time is over (`timeout` ends the engines too) the service is ended all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     opened, service = [], Service()
     try:
         result = measure(args, opened, service)

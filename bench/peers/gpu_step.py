@@ -14,8 +14,9 @@ and gathers, PyTorch repeats one batch that lies there in bf16.
 Each engine is a process of its own; they take turns. A round times --steps steps between two events
 of the device, and checks that the loss is sound and that every weight changed.
 A cell's ratio is the median time of PyTorch's fastest mode over that of our faster type; its interval
-lies between the ratios of their rounds' opposite quartiles. One JSON object a cell goes to standard
-output, a line for people to standard error.
+lies between the ratios of their rounds' opposite quartiles. Those two then each work for
+--energy-seconds more: joules an image, by NVML, and ours over theirs. One JSON object a cell goes to
+standard output, a line for people to standard error.
 """
 import argparse
 import json
@@ -45,6 +46,8 @@ def options(argv):
     parser.add_argument("--ours-dtypes", default="bf16,f16")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--energy-seconds", type=float, default=1,
+                        help="of the round that tells energy; 0: none")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda",
                         help="of PyTorch; cpu: to try this program")
     return parser.parse_args(argv)
@@ -112,6 +115,12 @@ def measure(args, engines, pipelines, cell, preset):
     result["peak_bytes"] = {n: ready[n].facts.get("peak_bytes", 0) for n in values}
     result["held_bytes"] = {n: ready[n].facts.get("held_bytes", 0) for n in values}
     turns.compared(result, values, {"over_eager": "torch eager"})
+
+    def again(name, count):  # ours has its slices drawn for so many steps from the start
+        if name.startswith("ours"):
+            ready[name].setup(**options, dtype=name.split(" ")[1], mode="graph",
+                              most_steps=max(8, count))
+    turns.measure_energy(ready, result, args.energy_seconds, errors, again)
     result["errors"] = errors
     return result
 
@@ -119,7 +128,7 @@ def measure(args, engines, pipelines, cell, preset):
 def line(result):
     if "over_best" not in result:
         return f"{result['cell']}: nothing to compare; {result['errors']}"
-    text = f"{turns.ratio_text(result['over_best'])} of {result['best']}"
+    text = f"{turns.ratio_text(result['over_best'])} of {result['best']}" + turns.energy_text(result)
     if "over_eager" in result:
         text += f", {turns.ratio_text(result['over_eager'])} of eager"
     return f"{result['cell']}: {text}"

@@ -3,7 +3,7 @@
     python3 bench/peers/torch_augment.py serve [cpu]
     setup --size 256 --batch 32 --preset light --pipeline gather [--mode default] [--mask no]
           [--dtype bf16]
-    round N          times N batches: {"ms": of one}
+    round N          times N batches: {"ms": of one, "joules_per_image"}
 
 From a set of bytes on the device to a standardized batch there, channels-last (augmentation.py). Without
 --mode what can be compiled is, and what draws on the device is replayed as a CUDA graph, with its
@@ -12,8 +12,7 @@ draws.
 import sys
 
 import augmentation
-import turns
-from torch_device import MODES, TorchDevice
+from torch_device import MODES, serve
 
 SLICES = 256
 
@@ -85,23 +84,16 @@ class Answers:
         def work():
             for _ in range(count):
                 self.run()
+        self.device.meter.start()
         ms = self.device.ms(work)
+        joules = self.device.meter.joules_per_image(count * len(before))
         after = self.batch.float()
         if not (after.isfinite().all() and after.var() > 0.01):
             raise RuntimeError("the images of a batch are not finite, or flat")
         if self.device.torch.equal(before, after):
             raise RuntimeError("two batches are the same")
-        return {"ms": ms / count}
-
-
-def main():
-    if sys.argv[1:] not in (["serve"], ["serve", "cpu"], ["serve", "cuda"]):
-        print(__doc__)
-        return 0 if "--help" in sys.argv else 2
-    answers = Answers(TorchDevice((sys.argv[2:] or ["cuda"])[0]))
-    turns.serve({"setup": answers.setup, "round": answers.round})
-    return 0
+        return {"ms": ms / count, "joules_per_image": joules}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(__doc__, Answers, "setup", "round"))

@@ -1,7 +1,11 @@
-"""PyTorch on the device that a bench runs on: settings, clock, CUDA graphs, memory. Device "cpu" is
-for trying the programs where there is no GPU."""
+"""PyTorch on the device that a bench runs on: settings, clock, energy, CUDA graphs, memory. Device
+"cpu" is for trying the programs where there is no GPU."""
+import ctypes
 import gc
+import sys
 import time
+
+import turns
 
 # How torch.compile is asked for; "graph" is one CUDA graph of the whole eager step, "graph-compiled"
 # one of the step that torch.compile made in its default mode.
@@ -18,12 +22,53 @@ def missing(name):
     return "no GPU" if name == "cuda" and not torch.cuda.is_available() else ""
 
 
+def energy_counter(load=ctypes.CDLL):
+    """A function that tells the joules that CUDA's first GPU has drawn since its driver was loaded, or
+    None; None itself where there is no such counter. NVML counts GPUs on its own, whatever
+    CUDA_VISIBLE_DEVICES says: CUDA is asked where on the bus its first one is. `load` opens a library."""
+    number, gpu, bus = ctypes.c_int(), ctypes.c_void_p(), ctypes.create_string_buffer(32)
+    try:
+        cuda, nvml = load("libcuda.so.1"), load("libnvidia-ml.so.1")
+        failed = (cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(number), 0)
+                  or cuda.cuDeviceGetPCIBusId(bus, len(bus), number) or nvml.nvmlInit_v2()
+                  or nvml.nvmlDeviceGetHandleByPciBusId_v2(bus, ctypes.byref(gpu)))
+        total = nvml.nvmlDeviceGetTotalEnergyConsumption
+    except (OSError, AttributeError):  # no such library, or not this function
+        return None
+
+    def joules():
+        millijoules = ctypes.c_ulonglong()
+        return None if total(gpu, ctypes.byref(millijoules)) else 1e-3 * millijoules.value
+    return None if failed else joules
+
+
+class Meter:
+    """The energy of stretches of time. Like ours (bench/gpu/meter.hpp) it tells none of less than half
+    a second: the counter moves only every few tens of milliseconds."""
+    SHORTEST_S = 0.5
+
+    def __init__(self, counter, clock=time.perf_counter):
+        self.counter, self.clock = counter, clock
+        self.start()
+
+    def start(self):
+        self.began, self.before = self.clock(), self.counter() if self.counter else None
+
+    def joules_per_image(self, images):
+        """Since start(); None where nobody tells it."""
+        if self.before is None or self.clock() - self.began < self.SHORTEST_S:
+            return None
+        now = self.counter()
+        return None if now is None else (now - self.before) / images
+
+
 class TorchDevice:
     def __init__(self, name):
         import torch
         self.torch, self.name, self.gpu = torch, name, name == "cuda"
         if self.gpu and not torch.cuda.is_available():
             raise RuntimeError("no GPU")
+        self.meter = Meter(energy_counter() if self.gpu else None)
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
 
@@ -91,3 +136,14 @@ class TorchDevice:
 
     def held_bytes(self):
         return self.torch.cuda.max_memory_reserved() if self.gpu else 0
+
+
+def serve(doc, answers_of, *words):
+    """The main program of an engine: `serve [cpu|cuda]` answers requests by `answers_of(TorchDevice)`,
+    whose methods have the names of the `words`. Exit status."""
+    if sys.argv[1:] not in (["serve"], ["serve", "cpu"], ["serve", "cuda"]):
+        print(doc)
+        return 0 if "--help" in sys.argv else 2
+    answers = answers_of(TorchDevice((sys.argv[2:] or ["cuda"])[0]))
+    turns.serve({word: getattr(answers, word) for word in words})
+    return 0

@@ -3,7 +3,8 @@
     python3 bench/peers/torch_folds.py serve [cpu]
     setup --way loop --folds 10 --epochs 30 --size 80 --batch 32 [--mode graph-compiled]
           [--dtype bf16]
-    round FOLD FOLD ...     trains and scores these folds (none named: all): {"ms": of all, ...}
+    round FOLD FOLD ...     trains and scores these folds (none named: all): {"ms": of all,
+                            "joules_per_image": of their training slices, once an epoch, ...}
 
 --way loop: one fold after another, in one network whose weights and optimizer are set back, so that a
 step is compiled and captured once. streams: a network a fold, each replayed on a stream of its own,
@@ -22,8 +23,7 @@ import time
 
 import augmentation
 import subtype_net
-import turns
-from torch_device import MODES, TorchDevice
+from torch_device import MODES, serve
 
 
 class Plan:
@@ -279,6 +279,7 @@ class Answers:
         plan, torch = self.plan, self.device.torch
         folds = [int(word) for word in options[""]] or list(range(plan.folds))
         self.device.wait()
+        self.device.meter.start()
         begin = time.perf_counter()
         scores = {}
         if self.way == "loop":
@@ -306,20 +307,15 @@ class Answers:
             scores = self.networks[0].finish()
         self.device.wait()
         ms = 1e3 * (time.perf_counter() - begin)
+        # As ours counts them: without those that fill an epoch's last batch.
+        nominal = plan.epochs * sum(len(plan.training[fold]) for fold in folds)
+        joules = self.device.meter.joules_per_image(nominal)
         values = set(scores.values())
         if not all(0 < v < 1 for v in values) or len(values) < 2:
             raise RuntimeError(f"the scores are {sorted(values)[:5]}")
-        return {"ms": ms, "patients": len(scores), "images": len(folds) * plan.steps * plan.batch}
-
-
-def main():
-    if sys.argv[1:] not in (["serve"], ["serve", "cpu"], ["serve", "cuda"]):
-        print(__doc__)
-        return 0 if "--help" in sys.argv else 2
-    answers = Answers(TorchDevice((sys.argv[2:] or ["cuda"])[0]))
-    turns.serve({"setup": answers.setup, "round": answers.round})
-    return 0
+        return {"ms": ms, "patients": len(scores), "images": len(folds) * plan.steps * plan.batch,
+                "nominal_images": nominal, "joules_per_image": joules}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(__doc__, Answers, "setup", "round"))

@@ -2,7 +2,7 @@
 
     python3 bench/peers/torch_step.py serve [cpu]
     setup --model subtype --size 80 --batch 32 --mode graph [--preset light] [--pipeline gather]
-    round N          times N steps: {"ms": of one, "loss": of the last}
+    round N          times N steps: {"ms": of one, "loss": of the last, "joules_per_image"}
     largest --model subtype --size 80 --mode default [--limit N]     the largest batch whose step fits
 
 A step is forward, softmax cross-entropy, backward and fused AdamW, channels-last, bf16 autocast.
@@ -16,8 +16,7 @@ import sys
 
 import augmentation
 import subtype_net
-import turns
-from torch_device import MODES, TorchDevice
+from torch_device import MODES, serve
 
 CLASSES = {"resnet18": 1000, "subtype": 2, "subtype-large": 2}
 SLICES = 256
@@ -124,7 +123,9 @@ class Step:
         def work():
             for _ in range(steps):
                 self.run()
+        self.device.meter.start()
         ms = self.device.ms(work)
+        joules = self.device.meter.joules_per_image(steps * self.batch)
         loss = self.loss.item()
         if not 0 < loss < 100:
             raise RuntimeError(f"the loss is {loss}")
@@ -133,7 +134,7 @@ class Step:
                 raise RuntimeError("weights did not change, or are not finite")
         if drawn is not None and torch.equal(drawn, self.uniforms):
             raise RuntimeError("the draws did not change")
-        return {"ms": ms / steps, "loss": loss}
+        return {"ms": ms / steps, "loss": loss, "joules_per_image": joules}
 
 
 class Answers:
@@ -195,14 +196,5 @@ class Answers:
         return {"largest_batch": good, "refused": why}
 
 
-def main():
-    if sys.argv[1:] not in (["serve"], ["serve", "cpu"], ["serve", "cuda"]):
-        print(__doc__)
-        return 0 if "--help" in sys.argv else 2
-    answers = Answers(TorchDevice((sys.argv[2:] or ["cuda"])[0]))
-    turns.serve({"setup": answers.setup, "round": answers.round, "largest": answers.largest})
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(__doc__, Answers, "setup", "round", "largest"))

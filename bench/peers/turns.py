@@ -3,11 +3,13 @@ share. Needs no PyTorch.
 
 An engine is a program of its own that reads a request a line on standard input and answers each by
 one JSON object a line: `setup --model subtype --size 80 ...` makes what is to be timed, `round N`
-times N of it and answers {"ms": of one, ...}. An answer with a key "error" says what went wrong; the
-engine goes on. This program's engines (bench/gpu/) and PyTorch's (serve() below) speak alike, so
-that neither waits for the other's interpreter, compiler or memory.
+times N of it and answers {"ms": of one, ...}, with "joules_per_image" where that is known. An answer
+with a key "error" says what went wrong; the engine goes on. This program's engines (bench/gpu/) and
+PyTorch's (serve() below) speak alike, so that neither waits for the other's interpreter, compiler or
+memory.
 """
 import json
+import math
 import os
 import shlex
 import statistics
@@ -114,17 +116,25 @@ def options_of(words):
     return options
 
 
-def take_turns(engines, rounds, ask, errors, unit="ms"):
+def is_sound(value):
+    return isinstance(value, (int, float)) and 0 < value < float("inf")
+
+
+def take_turns(engines, rounds, ask, errors, unit="ms", joules=None):
     """{name: [unit of each round]}: `rounds` times, each engine in turn answers `ask`. One that fails
-    is left out from then on, and `errors` says why; so does one whose number is not above 0."""
+    is left out from then on, and `errors` says why; so does one whose number is not above 0.
+    joules: gets {name: [joules an image]} of the rounds that told them."""
     values = {name: [] for name in engines}
     for _ in range(rounds):
         for name in list(values):
             try:
-                value = engines[name].ask(ask)[unit]
-                if not (isinstance(value, (int, float)) and 0 < value < float("inf")):
+                answer = engines[name].ask(ask)
+                value = answer[unit]
+                if not is_sound(value):
                     raise EngineError(f"a round of {value} {unit}")
                 values[name].append(value)
+                if joules is not None and is_sound(answer.get("joules_per_image")):
+                    joules.setdefault(name, []).append(answer["joules_per_image"])
             except EngineError as error:
                 errors[name] = str(error)[:300]
                 del values[name]
@@ -166,3 +176,34 @@ def compared(result, values, against=()):
 
 def ratio_text(found):
     return f"{found['ratio']:.2f}x ({found['interval'][0]:.2f} to {found['interval'][1]:.2f})"
+
+
+def measure_energy(ready, result, seconds, errors, again=lambda name, count: None):
+    """Of our fastest and of the best of the others a round more, of so many steps that it lasts for
+    `seconds`: rounds that compare times are too short for a meter. again(name, count) makes an engine
+    ready for a round of that length. What they tell is added to the row by compared_energy()."""
+    joules = {}
+    for name in filter(None, (result["ours"], result["best"]) if seconds > 0 else ()):
+        count = max(1, math.ceil(1e3 * seconds / result["ms"][name][1]))
+        try:
+            again(name, count)
+            told = ready[name].ask(f"round {count}").get("joules_per_image")
+            joules.update({name: [told]} if is_sound(told) else {})
+        except EngineError as error:
+            errors[name + ", energy"] = str(error)[:300]
+    compared_energy(result, joules)
+
+
+def compared_energy(result, joules):
+    """Adds to a compared() row the medians of {name: [joules an image]} ("joules_per_image"), and ours
+    over those of the best of the others ("joules_over_best"), where both told them."""
+    result["joules_per_image"] = known = {name: statistics.median(told)
+                                          for name, told in joules.items()}
+    if result["ours"] in known and result["best"] in known:
+        result["joules_over_best"] = known[result["ours"]] / known[result["best"]]
+
+
+def energy_text(result):
+    """Of a row, to stand behind the ratio of times; empty where the energy was not told."""
+    found = result.get("joules_over_best")
+    return "" if found is None else f", {found:.2f}x of its energy an image"

@@ -266,6 +266,8 @@ std::vector<CaseRow> rows() {
       bench_row("40 x 40, 16 to 32", {32, 40, 40, 16}, {32, 3, 3, 16}, same),
       bench_row("20 x 20, 32 to 64", {32, 20, 20, 32}, {64, 3, 3, 32}, same),
       bench_row("10 x 10, 64 to 96", {32, 10, 10, 64}, {96, 3, 3, 64}, same),
+      bench_row("28 x 28, depthwise, 192: a block of MobileNetV2", {32, 28, 28, 192},
+                {192, 3, 3, 1}, {.pad = Padding::all(1), .groups = 192}),
   };
 }
 

@@ -61,20 +61,24 @@ Tensor pad_channels(Tape& tape, const Tensor& any, int64_t channels) {
 
 namespace {
 
-CaseRow row(std::string label, const Shape& x, int64_t channels) {
+CaseRow row(std::string label, const Shape& x, int64_t channels, bool bench = false) {
   CaseRow r;
   r.label = std::move(label);
-  r.inputs = {{.shape = x}};
+  r.inputs = {{.shape = x, .batch = true}};
   r.op = [channels](Tape& tape, const std::vector<Tensor>& in) {
     return pad_channels(tape, in[0], channels);
   };
+  r.bench = bench;
+  const int64_t rows = x.size() / x[x.rank() - 1];
+  r.cost = {.bytes = 4.0 * static_cast<double>(x.size() + rows * channels), .ops = 0};
   return r;
 }
 
-const bool kCase = register_case({.name = "pad_channels",
-                                  .rows = {row("3 to 8", {4, 3, 3, 3}, 8),
-                                           row("as it is", {2, 8}, 8), row("1 to 33", {5, 1}, 33)},
-                                  .f32_tolerance = 0});
+const bool kCase = register_case(
+    {.name = "pad_channels",
+     .rows = {row("3 to 8", {4, 3, 3, 3}, 8), row("as it is", {2, 8}, 8),
+              row("1 to 33", {5, 1}, 33), row("80 x 80, 3 to 8", {32, 80, 80, 3}, 8, true)},
+     .f32_tolerance = 0});
 
 }  // namespace
 }  // namespace gliograd

@@ -390,11 +390,14 @@ Tensor softmax_cross_entropy(Tape& tape, const Tensor& any, const Tensor& labels
 
 namespace {
 
-CaseRow softmax_case_row(std::string label, const Shape& x) {
+CaseRow softmax_case_row(std::string label, const Shape& x, bool bench = false) {
   CaseRow r;
   r.label = std::move(label);
-  r.inputs = {{.shape = x}};
+  r.inputs = {{.shape = x, .batch = true}};
   r.op = [](Tape& tape, const std::vector<Tensor>& in) { return softmax(tape, in[0]); };
+  r.bench = bench;
+  r.cost = {.bytes = 8.0 * static_cast<double>(x.size()),
+            .ops = 30.0 * static_cast<double>(x.size())};
   return r;
 }
 
@@ -442,7 +445,8 @@ CaseRow loss_row(std::string label, const Shape& x, bool weighted, double smooth
 const bool kSoftmaxCase = register_case({
     .name = "softmax",
     .rows = {softmax_case_row("odd sizes", {3, 5, 7}), softmax_case_row("size one", {1, 1}),
-             softmax_case_row("one row", {4})},
+             softmax_case_row("one row", {4}),
+             softmax_case_row("a batch of 1,000 classes", {32, 1000}, true)},
     .f32_tolerance = 2e-6,  // the gradient y * (dy - dot) of a short row can nearly cancel
 });
 

@@ -3,9 +3,11 @@
 say, and what they check is found. Skipped, with the reason, where PyTorch is not installed."""
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -22,9 +24,10 @@ except ImportError:
     sys.exit(77)
 sys.path.insert(0, PEERS)
 import augmentation  # noqa: E402
+import torch_augment  # noqa: E402
 import torch_folds  # noqa: E402
 import torch_step  # noqa: E402
-from torch_device import TorchDevice  # noqa: E402
+from torch_device import Meter, TorchDevice  # noqa: E402
 
 torch.set_num_threads(2)
 
@@ -34,10 +37,17 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, {peers!r})
 import turns
 def round(options):
-    return {{"ms": 1e-3 if options[""] != ["1"] else 3e-3}}
+    return {{"ms": 1e-3 if options[""] != ["1"] else 3e-3, "joules_per_image": 2e-3}}
 turns.serve({{"setup": lambda options: {{"peak_bytes": 1}}, "round": round,
              "largest": lambda options: {{"largest_batch": 40, "refused": "fake"}}}})
 """
+
+
+def metered():
+    """A device whose meter has 6 joules more at each look, and thinks that it is a second later."""
+    device, looks, seconds = TorchDevice("cpu"), iter(range(0, 600, 6)), iter(range(100))
+    device.meter = Meter(lambda: next(looks), lambda: next(seconds))
+    return device
 
 
 def run(program, *options):
@@ -193,6 +203,21 @@ class Steps(unittest.TestCase):
         with self.assertRaisesRegex(RuntimeError, "the loss is nan"):
             one.round(1)
 
+    def test_a_round_tells_joules_of_its_own_images(self):
+        answers = torch_step.Answers(metered())
+        answers.setup({"model": "subtype", "size": "16", "batch": "4"})
+        self.assertEqual(answers.round({"": ["3"]})["joules_per_image"], 6 / (3 * 4))
+        answers = torch_augment.Answers(metered())
+        answers.setup({"size": "16", "batch": "5", "pipeline": "gather", "mode": "eager"})
+        self.assertEqual(answers.round({"": ["2"]})["joules_per_image"], 6 / (2 * 5))
+        answers = torch_folds.Answers(metered())
+        answers.setup({**Folds.SMALL, "way": "loop"})
+        # 7 patients in 3 folds of 3, 2 and 2: the first trains on 4 of 3 slices, for 2 epochs.
+        found = answers.round({"": ["0"]})
+        self.assertEqual((found["nominal_images"], found["images"]), (24, 32))
+        self.assertEqual(found["joules_per_image"], 6 / 24)
+        self.assertIsNone(self.step().round(1)["joules_per_image"])  # nobody measures here
+
     def test_images_that_are_flat_or_the_same_are_found(self):
         one = self.step(preset="light")
         one.source.data.images.fill_(128)
@@ -274,6 +299,27 @@ class Programs(unittest.TestCase):
         self.assertIn("no streams on a CPU", row["errors"]["streams"])
         self.assertIn("processes2-mps", row["errors"])
         self.assertIn("3.00x (3.00 to 3.00) of one after another", said)
+        self.assertEqual(row["joules_per_image"], {"ours 10 at once": 2e-3, "ours 1 at once": 2e-3})
+        self.assertNotIn("joules_over_best", row)  # of a CPU nobody tells it
+
+    def test_folds_that_are_cut_short_end_the_service(self):
+        with tempfile.TemporaryDirectory() as folder:
+            service, log = os.path.join(folder, "nvidia-cuda-mps-control"), os.path.join(folder, "log")
+            with open(service, "w") as file:
+                file.write(f"#!/bin/sh\nif [ $# -gt 0 ]; then echo $* >>{log}; else cat >>{log}; fi\n")
+            os.chmod(service, 0o700)
+            done = subprocess.Popen([sys.executable, os.path.join(PEERS, "gpu_folds.py"), "--device", "cpu",
+                                     "--ours", "none", "--ways", "processes2-mps", "--rounds", "9999",
+                                     "--size", "16"], start_new_session=True, stdout=subprocess.DEVNULL,
+                                    env={**os.environ, "PATH": folder + ":" + os.environ["PATH"],
+                                         "PYTHONDONTWRITEBYTECODE": "1"})
+            deadline = time.monotonic() + 120
+            while not os.path.exists(log) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            os.killpg(done.pid, signal.SIGTERM)  # as `timeout` does
+            self.assertEqual(done.wait(60), 143)
+            with open(log) as file:
+                self.assertEqual(file.read(), "-d\nquit\n")
 
     def test_memory_and_the_largest_batch(self):
         rows, _ = run("gpu_memory.py", "--cells", "subtype:16:4", "--modes", "eager", "--limit", "8")
@@ -286,6 +332,7 @@ class Programs(unittest.TestCase):
     def test_steps_in_turn_with_ours(self):
         rows, said = run("gpu_step.py", "--cells", "subtype:16:4", "--modes", "eager,graph",
                          "--pipelines", "affine", "--rounds", "2", "--steps", "1", "--presets", "light,off",
+                         "--energy-seconds", "0.001",
                          "--ours-dtypes", "bf16")
         self.assertEqual([row["cell"] for row in rows], ["subtype:16:4:light", "subtype:16:4:off"])
         for row in rows:
@@ -294,12 +341,15 @@ class Programs(unittest.TestCase):
             self.assertEqual(row["rounds"], {"torch eager": 2, "ours bf16": 2})
             self.assertIn("no CUDA graphs on a CPU", row["errors"]["torch graph"])
             self.assertIn("fused AdamW", row["settings"])
+            self.assertEqual(row["joules_per_image"], {"ours bf16": 2e-3})
+            self.assertNotIn("joules_over_best", row)
         self.assertEqual(rows[0]["pipeline"], "affine")
         self.assertIn("of torch eager", said)
 
     def test_augmentation_in_turn_with_ours(self):
         rows, _ = run("gpu_augment.py", "--cells", "16:3", "--presets", "light", "--pipelines",
-                      "gather,nonsense", "--more-modes", "eager", "--rounds", "2", "--batches", "1")
+                      "gather,nonsense", "--more-modes", "eager", "--rounds", "2", "--batches", "1",
+                      "--energy-seconds", "0.001")
         self.assertEqual(rows[0]["rounds"], {"gather": 2, "gather eager": 2, "ours bf16": 2})
         self.assertEqual(rows[0]["modes"], {"gather": "default", "gather eager": "eager"})
         self.assertEqual(rows[0]["images_per_second"]["ours f32"], [1e6, 1e6, 1e6])

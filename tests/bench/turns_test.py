@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""bench/peers/turns.py: engines in turn and the numbers made of their rounds. Needs no PyTorch."""
+"""bench/peers/turns.py: engines in turn and the numbers made of their rounds; the energy counter of
+bench/peers/torch_device.py. Needs no PyTorch."""
+import ctypes
 import os
 import sys
 import tempfile
@@ -8,6 +10,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "bench", "peers"))
+import torch_device  # noqa: E402
 import turns  # noqa: E402
 
 SERVER = """
@@ -93,6 +96,133 @@ class Turns(unittest.TestCase):
         self.assertEqual((good.asked, bad.asked, nan.asked), (3, 2, 1))
         self.assertEqual(errors, {"bad": "fell over", "nan": "a round of nan ms",
                                   "zero": "a round of 0 ms"})
+
+    def test_energy_is_of_rounds_that_told_it_and_a_ratio_of_two(self):
+        class Fake:
+            def __init__(self, *joules):
+                self.joules, self.asked = list(joules), []
+
+            def ask(self, request):
+                self.asked.append(request)
+                return {"ms": 4.0, "joules_per_image": self.joules.pop(0)}
+        ours, theirs, joules = Fake(1.0, None, 3.0), Fake(8.0, 6.0, float("nan")), {}
+        values = turns.take_turns({"ours a": ours, "b": theirs}, 3, "round 1", {}, joules=joules)
+        self.assertEqual(joules, {"ours a": [1.0, 3.0], "b": [8.0, 6.0]})
+        row = turns.compared({}, values)
+        self.assertEqual(turns.energy_text(row), "")
+        turns.compared_energy(row, joules)
+        self.assertEqual(row["joules_per_image"], {"ours a": 2.0, "b": 7.0})
+        self.assertEqual(row["joules_over_best"], 2 / 7)
+        self.assertEqual(turns.energy_text(row), ", 0.29x of its energy an image")
+        # A round more, for as long as it was asked for.
+        ours, theirs, ready = Fake(0.5), Fake(2.0), []
+        turns.measure_energy({"ours a": ours, "b": theirs}, row, 1.001, {},
+                             lambda name, count: ready.append((name, count)))
+        self.assertEqual((ours.asked, theirs.asked), (["round 251"], ["round 251"]))
+        self.assertEqual(ready, [("ours a", 251), ("b", 251)])
+        self.assertEqual(row["joules_over_best"], 0.25)
+
+    def test_energy_that_only_one_told_is_no_ratio(self):
+        def asked(theirs, seconds=1, **ours):
+            class Fake:
+                def __init__(self, answer):
+                    self.answer = answer
+
+                def ask(self, request):
+                    if isinstance(self.answer, Exception):
+                        raise self.answer
+                    return self.answer
+            row, errors = turns.compared({}, {"ours a": [2.0], "b": [4.0]}), {}
+            turns.measure_energy({"ours a": Fake(ours), "b": Fake(theirs)}, row, seconds, errors)
+            self.assertNotIn("joules_over_best", row)
+            return row["joules_per_image"], errors
+        self.assertEqual(asked({"joules_per_image": None}, joules_per_image=2.0), ({"ours a": 2.0}, {}))
+        self.assertEqual(asked({}, joules_per_image=0), ({}, {}))
+        self.assertEqual(asked({"joules_per_image": 3.0}, 0, joules_per_image=2.0), ({}, {}))
+        self.assertEqual(asked(turns.EngineError("fell over"), joules_per_image=2.0),
+                         ({"ours a": 2.0}, {"b, energy": "fell over"}))
+        alone = turns.compared({}, {"b": [4.0]})
+        turns.compared_energy(alone, {"b": [3.0]})
+        self.assertEqual(alone["joules_per_image"], {"b": 3.0})
+        self.assertNotIn("joules_over_best", alone)
+
+
+class Driver:
+    """CUDA's driver on a machine whose second GPU is the only one that CUDA shows."""
+
+    def cuInit(self, flags):
+        return 0
+
+    def cuDeviceGet(self, device, ordinal):
+        device._obj.value = 40 + ordinal
+        return 0
+
+    def cuDeviceGetPCIBusId(self, bus, size, device):
+        assert (size, device.value) == (32, 40)
+        bus.value = b"0000:b1:00.0"
+        return 0
+
+
+class Nvml:
+    def __init__(self, millijoules=123456, refuses=""):
+        self.millijoules, self.refuses = millijoules, refuses
+
+    def nvmlInit_v2(self):
+        return int(self.refuses == "init")
+
+    def nvmlDeviceGetHandleByPciBusId_v2(self, bus, handle):
+        handle._obj.value = {b"0000:1b:00.0": 1001, b"0000:b1:00.0": 1002}[bus.value]
+        return int(self.refuses == "bus")
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle, millijoules):
+        assert handle.value == 1002
+        millijoules._obj.value = self.millijoules
+        return 3 if self.refuses == "energy" else 0
+
+
+class Energy(unittest.TestCase):
+    def counter(self, nvml, driver=Driver):
+        def load(name):
+            library = {"libcuda.so.1": driver, "libnvidia-ml.so.1": lambda: nvml}[name]
+            if library is None:
+                raise OSError(f"{name}: cannot open shared object file")
+            return library()
+        return torch_device.energy_counter(load)
+
+    def test_the_counter_is_of_the_gpu_that_cuda_shows(self):
+        nvml = Nvml()
+        counter = self.counter(nvml)
+        self.assertAlmostEqual(counter(), 123.456)
+        nvml.millijoules = 2 ** 40
+        self.assertEqual(counter(), 2 ** 40 * 1e-3)  # 64 bits
+        nvml.refuses = "energy"  # not for this GPU, or no longer
+        self.assertIsNone(counter())
+
+    def test_without_a_library_or_a_gpu_there_is_no_counter(self):
+        self.assertIsNone(self.counter(Nvml(refuses="init")))
+        self.assertIsNone(self.counter(Nvml(refuses="bus")))
+        self.assertIsNone(self.counter(Nvml(), driver=None))
+        self.assertIsNone(self.counter(object()))  # an NVML without these functions
+        self.assertIsNone(self.counter(Nvml(), driver=lambda: ctypes.CDLL(None)))
+
+    def test_the_meter_tells_none_of_an_instant_or_without_a_counter(self):
+        now, joules = [10.0], [500.0]
+        meter = torch_device.Meter(lambda: joules[0], lambda: now[0])
+        now[0], joules[0] = 10.499, 600.0
+        self.assertIsNone(meter.joules_per_image(4))
+        now[0] = 10.5
+        self.assertEqual(meter.joules_per_image(4), 25)
+        meter.start()
+        now[0], joules[0] = 12.0, 602.0
+        self.assertEqual(meter.joules_per_image(4), 0.5)
+        joules[0] = None
+        self.assertIsNone(meter.joules_per_image(4))
+        meter.start()
+        now[0], joules[0] = 20.0, 700.0
+        self.assertIsNone(meter.joules_per_image(4))
+        none = torch_device.Meter(None, lambda: now[0])
+        now[0] = 30.0
+        self.assertIsNone(none.joules_per_image(4))
 
 
 if __name__ == "__main__":
