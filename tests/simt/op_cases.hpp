@@ -9,6 +9,7 @@
 #include "engine/ops/case.hpp"
 #include "tests/simt/runtime.hpp"
 #include "tests/simt/simt.hpp"
+#include "tests/support/seeds.hpp"
 
 namespace gliograd::simt {
 
@@ -18,10 +19,7 @@ inline void expect_nothing() {
   CHECK(report.total == 0);
 }
 
-inline uint64_t fresh_seed() {
-  std::random_device device;
-  return static_cast<uint64_t>(device()) << 32 | device();
-}
+using test::fresh_seed;
 
 /// Its work runs late, in any order that events allow.
 inline std::unique_ptr<Stream> fresh_stream() {

@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <random>
 #include <sstream>
 
 #include "tests/support/process.hpp"
@@ -23,11 +22,6 @@ Tensor tensor(const Shape& shape, const std::vector<double>& values, DType dtype
 }
 
 std::vector<double> values(const Tensor& x) { return to_values(x); }
-
-uint64_t fresh_seed() {
-  std::random_device device;
-  return static_cast<uint64_t>(device()) << 32 | device();
-}
 
 TempDir::TempDir() {
   std::string name = (std::filesystem::temp_directory_path() / "gliograd-test-XXXXXX").string();

@@ -10,6 +10,7 @@
 
 #include "engine/device/stream.hpp"
 #include "engine/tensor/tensor.hpp"
+#include "tests/support/seeds.hpp"
 
 namespace gliograd::test {
 
@@ -18,8 +19,6 @@ Stream& cpu_stream();
 /// An f64 tensor unless another type is given.
 Tensor tensor(const Shape& shape, const std::vector<double>& values, DType dtype = DType::f64);
 std::vector<double> values(const Tensor& x);
-/// A seed that differs from run to run, printed when a test fails: INFO("seed ", seed).
-uint64_t fresh_seed();
 
 /// The message of the Error that `body` throws; fails the test when none is thrown.
 template <class Body>
