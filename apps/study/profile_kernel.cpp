@@ -51,14 +51,6 @@ CaseRow with_shape(CaseRow row, const Shape& x) {
   return row;
 }
 
-// A layer of real size, where the op's case has one.
-const CaseRow& usual_row(const Case& c, const std::vector<const CaseRow*>& with_kernel) {
-  for (const CaseRow& row : c.rows) {
-    if (row.bench) return row;
-  }
-  return *with_kernel.front();
-}
-
 // What is no op, and so has no case: a batch in the making, and the end of a step.
 struct Work {
   std::string name, input;
@@ -137,6 +129,18 @@ bool launches(const std::vector<RecordedLaunch>& all, const std::string& kernel)
   });
 }
 
+// A layer of real size that launches the kernel, where the op's case has one: as one image of it
+// shows.
+const CaseRow& usual_row(const Case& c, const CaseRow& small, Stream& stream, LaunchLog& log,
+                         const KernelOptions& o) {
+  for (const CaseRow& row : c.rows) {
+    if (!row.bench) continue;
+    run(row, stream, o.dtype, case_inputs(row, stream, o.dtype, 1, 1));
+    if (launches(log.take(), o.kernel)) return row;
+  }
+  return small;
+}
+
 // Runs it over and over, and times that launch alone.
 KernelRun timed(const Work& work, LaunchLog& log, const KernelOptions& o, double copy_gb_s) {
   KernelRun result;
@@ -212,7 +216,7 @@ KernelRun profile_kernel(const KernelOptions& o) {
     }
     if (with_kernel.empty()) continue;
     const CaseRow row =
-        o.shape.empty() ? usual_row(c, with_kernel)
+        o.shape.empty() ? usual_row(c, *with_kernel.front(), *stream, log, o)
                         : with_shape(*with_kernel.front(),
                                      Shape::of(o.shape.data(), static_cast<int>(o.shape.size())));
     const std::vector<Tensor> inputs = case_inputs(row, *stream, o.dtype, 1);

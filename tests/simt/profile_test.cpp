@@ -2,6 +2,9 @@
 // are those of a real one.
 #include "apps/study/profile.hpp"
 
+#include <cstdio>
+#include <cstdlib>
+
 #include "apps/study/profile_kernel.hpp"
 #include "tests/simt/op_cases.hpp"
 #include "tests/support/profile_rows.hpp"
@@ -102,6 +105,22 @@ TEST_CASE("GPU profile: one kernel alone, at a given shape; an unknown one lists
   wrong = options;
   wrong.shape = {4, 4};
   CHECK_THROWS_WITH_AS(profile_kernel(wrong), doctest::Contains("has 4 axes"), Error);
+  simt::expect_nothing();
+}
+
+TEST_CASE("GPU profile: without a shape, one kernel alone has the real size that launches it") {
+  if (std::getenv("GLIOGRAD_LONG") == nullptr) {  // half a minute: ./run test --all
+    std::puts("SKIPPED: GPU profile: one kernel at its real size: GLIOGRAD_LONG is not set");
+    return;
+  }
+  simt::set_device({.order = simt::Order::any, .seed = simt::fresh_seed()});
+  const KernelRun depthwise = profile_kernel({.kernel = "conv_depthwise_join",
+                                              .dtype = DType::bf16,
+                                              .shape = {},
+                                              .steps = 1,
+                                              .peaks = false});
+  CHECK(depthwise.op == "conv");
+  CHECK(depthwise.input == "32x28x28x192");
   simt::expect_nothing();
 }
 
