@@ -4,6 +4,7 @@
 
 #include "engine/optim/optimizer.hpp"
 #include "engine/tensor/cast.hpp"
+#include "tests/support/distance.hpp"
 #include "tests/support/support.hpp"
 
 using namespace gliograd;
@@ -132,14 +133,7 @@ TEST_CASE("optimizer: f32 follows f64 for every kind, with clipping, decay and a
     Run f64(options, DType::f64, seed), f32(options, DType::f32, seed);
     f64.steps(20);
     f32.steps(20);
-    const std::vector<double> a = f32.all(), b = f64.all();
-    REQUIRE(a.size() == b.size());
-    double difference = 0, norm = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-      difference += (a[i] - b[i]) * (a[i] - b[i]);
-      norm += b[i] * b[i];
-    }
-    CHECK(std::sqrt(difference / norm) < 1e-6);
+    CHECK(distance(f32.all(), f64.all()) < 1e-6);
   }
 }
 

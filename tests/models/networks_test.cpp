@@ -7,6 +7,7 @@
 #include "engine/optim/optimizer.hpp"
 #include "models/catalog.hpp"
 #include "models/residual_net.hpp"
+#include "tests/support/distance.hpp"
 #include "tests/support/support.hpp"
 
 using namespace gliograd;
@@ -49,15 +50,6 @@ double loss_of(Network& network, const Batch& b, bool backward) {
   return values(loss).front();
 }
 
-double relative(const std::vector<double>& a, const std::vector<double>& b) {
-  double d = 0, n = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    d += (a[i] - b[i]) * (a[i] - b[i]);
-    n += b[i] * b[i];
-  }
-  return std::sqrt(d / n);
-}
-
 // Analytic gradients of all parameters against central differences. Elements where the one-sided
 // differences disagree (a kink within the step) are left out; more than 5 % of those fail.
 void check_whole_gradient(Network& network, const Batch& b) {
@@ -88,11 +80,11 @@ void check_whole_gradient(Network& network, const Batch& b) {
     }
   }
   CHECK(kinks * 20 <= all);
-  const double error = relative(analytic, numeric);
+  const double error = distance(analytic, numeric);
   CHECK(error < 1e-6);
   // A gradient that is wrong in one place only is noticed.
   *std::max_element(analytic.begin(), analytic.end()) *= 1.001;
-  CHECK_FALSE(relative(analytic, numeric) < 1e-6);
+  CHECK_FALSE(distance(analytic, numeric) < 1e-6);
 }
 
 }  // namespace
@@ -394,9 +386,9 @@ TEST_CASE("networks: f32 agrees with f64 in logits and gradients") {
       }
       for (const Buffer& buffer : exact->weights().buffers()) append(s64, buffer.value);
       for (const Buffer& buffer : single->weights().buffers()) append(s32, buffer.value);
-      CHECK(relative(s32, s64) <= 1e-5);
-      CHECK(relative(g32, g64) <= 0.2);
-      agree += relative(g32, g64) <= 1e-5;
+      CHECK(distance(s32, s64) <= 1e-5);
+      CHECK(distance(g32, g64) <= 0.2);
+      agree += distance(g32, g64) <= 1e-5;
     }
     CHECK(agree >= 3);
   }

@@ -1,6 +1,5 @@
 #include "tests/models/pytorch_fixture.hpp"
 
-#include <cmath>
 #include <utility>
 
 #include "engine/tensor/cast.hpp"
@@ -85,16 +84,6 @@ std::vector<double> flat_buffers(models::Network& network) {
   std::vector<double> list;
   for (const models::Buffer& b : network.weights().buffers()) append(list, b.value);
   return list;
-}
-
-double relative_distance(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double d = 0, n = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    d += (a[i] - b[i]) * (a[i] - b[i]);
-    n += b[i] * b[i];
-  }
-  return std::sqrt(d / n);
 }
 
 }  // namespace gliograd::test

@@ -6,6 +6,7 @@
 
 #include "engine/files/hdf5_file.hpp"
 #include "models/catalog.hpp"
+#include "tests/support/distance.hpp"
 #include "tests/support/support.hpp"
 
 namespace gliograd::test {
@@ -35,7 +36,5 @@ class NetworkFixture {
 std::vector<double> flat_parameters(models::Network& network);
 std::vector<double> flat_gradients(models::Network& network);
 std::vector<double> flat_buffers(models::Network& network);
-/// ||a - b|| / ||b||. Fails the test when lengths differ.
-double relative_distance(const std::vector<double>& a, const std::vector<double>& b);
 
 }  // namespace gliograd::test

@@ -19,16 +19,16 @@ void compare(const std::string& fixture_name, const std::string& architecture,
     const NetworkFixture::Batch batch = fixture.batch(0, dtype);
     Tape tape(cpu_stream(), dtype);
     const Tensor logits = network->forward(tape, batch.x, batch.extra, Mode::train);
-    CHECK(relative_distance(values(logits), fixture.numbers("logits_train")) <= tolerance);
+    CHECK(distance(values(logits), fixture.numbers("logits_train")) <= tolerance);
     const Tensor loss = softmax_cross_entropy(tape, logits, batch.labels);
-    CHECK(relative_distance(values(loss), fixture.numbers("loss")) <= tolerance);
+    CHECK(distance(values(loss), fixture.numbers("loss")) <= tolerance);
     network->weights().clear_gradients();
     tape.backward(loss);
-    CHECK(relative_distance(flat_gradients(*network), fixture.numbers("gradients")) <= tolerance);
-    CHECK(relative_distance(flat_buffers(*network), fixture.numbers("buffers")) <= tolerance);
+    CHECK(distance(flat_gradients(*network), fixture.numbers("gradients")) <= tolerance);
+    CHECK(distance(flat_buffers(*network), fixture.numbers("buffers")) <= tolerance);
     Tape off = Tape::off(cpu_stream(), dtype);
-    CHECK(relative_distance(values(network->forward(off, batch.x, batch.extra, Mode::eval)),
-                            fixture.numbers("logits_eval")) <= tolerance);
+    CHECK(distance(values(network->forward(off, batch.x, batch.extra, Mode::eval)),
+                   fixture.numbers("logits_eval")) <= tolerance);
   }
 }
 

@@ -43,12 +43,12 @@ void compare(const std::string& name, const std::vector<std::string>& inputs, co
       watched.push_back(tape.watch(load(group + input, dtype)));
     }
     const Tensor y = op(tape, watched);
-    CHECK(relative_distance(values(y), numbers(group + "y")) <= tolerance(dtype));
+    CHECK(distance(values(y), numbers(group + "y")) <= tolerance(dtype));
     tape.backward(y, load(group + "dy", dtype));
     for (size_t i = 0; i < inputs.size(); ++i) {
       CAPTURE(inputs[i]);
-      CHECK(relative_distance(values(tape.gradient(watched[i])),
-                              numbers(group + "d" + inputs[i])) <= tolerance(dtype));
+      CHECK(distance(values(tape.gradient(watched[i])), numbers(group + "d" + inputs[i])) <=
+            tolerance(dtype));
     }
   }
 }
@@ -97,7 +97,7 @@ TEST_CASE("pytorch: batch norm in both modes, and its running statistics") {
     Tensor y = batch_norm(tape, in[0], in[1], in[2], running, {.eps = 1e-3, .momentum = 0.3});
     std::vector<double> now = values(running.mean);
     for (const double v : values(running.var)) now.push_back(v);
-    CHECK(relative_distance(now, after) <= tolerance(in[0].dtype));
+    CHECK(distance(now, after) <= tolerance(in[0].dtype));
     return y;
   });
   compare("batch_norm_eval", {"x", "gamma", "beta"}, [&](Tape& tape, const auto& in) {
@@ -126,9 +126,9 @@ TEST_CASE("pytorch: cross-entropy with class weights and label smoothing") {
           tape, logits,
           tensor({static_cast<int64_t>(labels.size())}, {labels.begin(), labels.end()}, DType::i32),
           options);
-      CHECK(relative_distance(values(loss), numbers(group + "loss")) <= tolerance(dtype));
+      CHECK(distance(values(loss), numbers(group + "loss")) <= tolerance(dtype));
       tape.backward(loss);
-      CHECK(relative_distance(values(tape.gradient(logits)), numbers(group + "dlogits")) <=
+      CHECK(distance(values(tape.gradient(logits)), numbers(group + "dlogits")) <=
             tolerance(dtype));
     }
   }

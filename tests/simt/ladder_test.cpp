@@ -10,6 +10,7 @@
 
 using namespace gliograd;
 using namespace gliograd::ladder;
+using simt::everything;
 using simt::expect_nothing;
 using simt::fresh_seed;
 using simt::fresh_stream;
@@ -17,28 +18,6 @@ using simt::fresh_stream;
 namespace {
 
 constexpr DType kTypes[] = {DType::f32, DType::bf16, DType::f16};
-
-AugmentOptions everything() {
-  AugmentOptions o;
-  o.flip_y_probability = o.flip_x_probability = o.quarter_turn_probability = 0.5f;
-  o.rotation_probability = 0.7f, o.rotation_degrees = 30;
-  o.scale_probability = 0.7f, o.scale_percent = 20;
-  o.stretch_probability = 0.5f, o.stretch_percent = 10;
-  o.shear_probability = 0.5f, o.shear_degrees = 8;
-  o.translation_probability = 0.5f, o.translation_pixels = 4;
-  o.elastic_probability = 0.6f, o.elastic_pixels = 3, o.elastic_spacing_pixels = 7;
-  o.brightness_probability = 0.5f, o.brightness_percent = 20;
-  o.contrast_probability = 0.5f, o.contrast_percent = 20;
-  o.gamma_probability = 0.5f, o.gamma_percent = 30;
-  o.bias_probability = 0.5f, o.bias_percent = 30;
-  o.rician_probability = 0.5f, o.rician_percent = 10;
-  o.noise_probability = 0.5f, o.noise_percent = 10;
-  o.blur_probability = 0.5f, o.blur_pixels = 1.5f;
-  o.low_resolution_probability = 0.5f, o.low_resolution_factor = 2.5f;
-  o.cutout_probability = 0.4f, o.cutout_percent = 30;
-  o.drop_probability = 0.2f;
-  return o;
-}
 
 }  // namespace
 

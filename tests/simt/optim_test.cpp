@@ -7,11 +7,13 @@
 #include "engine/tensor/cast.hpp"
 #include "kernels/runtime.hpp"
 #include "tests/simt/op_cases.hpp"
+#include "tests/support/distance.hpp"
 
 using namespace gliograd;
 using simt::expect_nothing;
 using simt::fresh_seed;
 using simt::fresh_stream;
+using test::distance;
 
 namespace {
 
@@ -89,16 +91,6 @@ struct Run {
   }
 };
 
-double relative_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  if (a.size() != b.size()) return NAN;
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += (a[i] - b[i]) * (a[i] - b[i]);
-    norm += b[i] * b[i];
-  }
-  return std::sqrt(difference / norm);
-}
-
 }  // namespace
 
 TEST_CASE("GPU optimizer: every kind follows the CPU's f32 and f64 over 8 steps") {
@@ -118,8 +110,8 @@ TEST_CASE("GPU optimizer: every kind follows the CPU's f32 and f64 over 8 steps"
               doctest::Approx(same.optimizer->gradient_norm()).epsilon(1e-12));
       }
     }
-    CHECK(relative_difference(run.all(), exact.all()) < 1e-6);
-    CHECK(relative_difference(run.all(), same.all()) < 1e-7);
+    CHECK(distance(run.all(), exact.all()) < 1e-6);
+    CHECK(distance(run.all(), same.all()) < 1e-7);
     const StepState a = gpu->read_state(), b = cpu->read_state();
     CHECK(a.step == 8);
     CHECK(a.updates == 7);

@@ -4,35 +4,21 @@
 #include <string>
 #include <vector>
 
-#include "apps/study/crossval.hpp"
-#include "data/phantom.hpp"
 #include "engine/device/captured_work.hpp"
 #include "engine/ops/conv.hpp"
 #include "tests/simt/op_cases.hpp"
+#include "tests/simt/small_study.hpp"
 
 using namespace gliograd;
+using simt::crossval;
 using simt::expect_nothing;
 
 namespace {
 
-const data::Dataset& cohort() {
-  static const data::Dataset set =
-      data::make_phantom({.patients = 8, .size = 48, .slices = 3, .seed = 5}, 40);
-  return set;
-}
-
+// Of one fold after the other.
 study::CrossvalSettings small_settings() {
-  study::CrossvalSettings settings;
-  settings.target = "COCCluster=2";
-  settings.folds = 2;
+  study::CrossvalSettings settings = simt::small_settings();
   settings.concurrent_folds = 1;
-  study::TrainSettings& train = settings.train;
-  train.device = "cuda";
-  train.width = 8;
-  train.window = 16;
-  train.epochs = 1;
-  train.batch = 4;
-  train.warmup_epochs = 0;
   return settings;
 }
 
@@ -60,12 +46,6 @@ class Recorder final : public study::RunStore {
   std::mutex mutex_;
   std::string plans_;
 };
-
-void crossval(const study::CrossvalSettings& settings, study::RunStore& store) {
-  const study::Target target = study::make_target(cohort(), settings.target);
-  study::Progress progress("test", 1, "images", false);
-  study::crossval(cohort(), target, settings, nullptr, store, progress);
-}
 
 bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;

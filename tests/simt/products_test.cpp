@@ -1,6 +1,5 @@
 // Products on the emulated GPU: who computes a convolution or a linear layer, with which rounding,
 // and what is said where no plan serves.
-#include <cmath>
 #include <map>
 #include <sstream>
 
@@ -10,10 +9,12 @@
 #include "engine/ops/linear.hpp"
 #include "tests/simt/op_cases.hpp"
 #include "tests/simt/vendor_plans.hpp"
+#include "tests/support/distance.hpp"
 
 using namespace gliograd;
 using simt::expect_nothing;
 using simt::fresh_seed;
+using test::distance;
 
 namespace {
 
@@ -35,17 +36,6 @@ std::vector<double> convolved(Stream& stream, uint64_t seed) {
   const std::vector<double> more = to_values(linear(tape, wide, weights, b));
   all.insert(all.end(), more.begin(), more.end());
   return all;
-}
-
-// ||a - b|| / ||b||
-double distance(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += (a[i] - b[i]) * (a[i] - b[i]);
-    norm += b[i] * b[i];
-  }
-  return std::sqrt(difference / norm);
 }
 
 }  // namespace

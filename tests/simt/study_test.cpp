@@ -3,37 +3,26 @@
 #include <functional>
 #include <sstream>
 
-#include "apps/study/crossval.hpp"
 #include "apps/study/pretrain.hpp"
-#include "data/phantom.hpp"
 #include "engine/core/interrupt.hpp"
 #include "engine/core/log.hpp"
 #include "tests/simt/op_cases.hpp"
+#include "tests/simt/small_study.hpp"
 #include "tests/simt/vendor_plans.hpp"
 
 using namespace gliograd;
+using simt::cohort;
+using simt::crossval;
 using simt::expect_nothing;
 
 namespace {
 
-const data::Dataset& cohort() {
-  static const data::Dataset set =
-      data::make_phantom({.patients = 8, .size = 48, .slices = 3, .seed = 5}, 40);
-  return set;
-}
-
 study::CrossvalSettings small_settings(const char* device) {
-  study::CrossvalSettings settings;
-  settings.target = "COCCluster=2";
-  settings.folds = 2;
+  study::CrossvalSettings settings = simt::small_settings(device);
   study::TrainSettings& train = settings.train;
-  train.device = device;
   train.plans = "heuristic";  // timing is a test of its own
-  train.width = 8;
   train.window = 32;
   train.epochs = 2;
-  train.batch = 4;
-  train.warmup_epochs = 0;
   train.dropout = 0.2;
   train.ema = 0.5;
   return settings;
@@ -73,17 +62,10 @@ class Recorder final : public study::RunStore {
   std::mutex mutex_;
 };
 
-study::CrossvalResult run(const study::CrossvalSettings& settings, study::RunStore& store,
-                          const models::Checkpoint* init = nullptr) {
-  const study::Target target = study::make_target(cohort(), settings.target);
-  study::Progress progress("test", 1, "images", false);
-  return study::crossval(cohort(), target, settings, init, store, progress);
-}
-
 std::string scores_of(const study::CrossvalSettings& settings,
                       const models::Checkpoint* init = nullptr) {
   study::MemoryRunStore store;
-  return study::format_predictions(run(settings, store, init).predictions);
+  return study::format_predictions(crossval(settings, store, init).predictions);
 }
 
 void use_device() { simt::set_device({.order = simt::Order::any, .seed = simt::fresh_seed()}); }
@@ -93,8 +75,8 @@ void use_device() { simt::set_device({.order = simt::Order::any, .seed = simt::f
 TEST_CASE("GPU study: cross-validation scores as on the CPU; ways that must not matter do not") {
   use_device();
   study::MemoryRunStore on_gpu, on_cpu;
-  const study::CrossvalResult gpu = run(small_settings("cuda"), on_gpu);
-  const study::CrossvalResult cpu = run(small_settings("cpu"), on_cpu);
+  const study::CrossvalResult gpu = crossval(small_settings("cuda"), on_gpu);
+  const study::CrossvalResult cpu = crossval(small_settings("cpu"), on_cpu);
   REQUIRE(gpu.predictions.size() == cpu.predictions.size());
   for (size_t i = 0; i < gpu.predictions.size(); ++i) {
     CHECK(gpu.predictions[i].id == cpu.predictions[i].id);
@@ -119,15 +101,15 @@ TEST_CASE(
   settings.train.epochs = 3;
   settings.concurrent_folds = 1;
   Recorder whole, stopped;
-  const std::string scores = study::format_predictions(run(settings, whole).predictions);
+  const std::string scores = study::format_predictions(crossval(settings, whole).predictions);
   stopped.stop = true;
-  CHECK_THROWS_AS(run(settings, stopped), Interrupted);
+  CHECK_THROWS_AS(crossval(settings, stopped), Interrupted);
   REQUIRE(stopped.states.size() == 1);
   const study::FoldState& state = stopped.states.begin()->second;
   CHECK(state.epoch == 1);
   CHECK(state.step.loss_scale > 1);
   for (const auto& [name, tensor] : state.tensors) CHECK(tensor.device() == Device::cpu);
-  CHECK(study::format_predictions(run(settings, stopped).predictions) == scores);
+  CHECK(study::format_predictions(crossval(settings, stopped).predictions) == scores);
   const auto weights = [](const Recorder& store) {
     std::vector<double> all;
     for (const models::NamedTensor& one : store.models.at({0, 0}).parameters) {
@@ -173,7 +155,7 @@ TEST_CASE("GPU study: the fastest plan is taken by all folds, kept, and taken ag
   settings.train.window = 16;
   std::string scores;  // of the last run
   const auto plans_of = [&](study::MemoryRunStore& store) {
-    scores = study::format_predictions(run(settings, store).predictions);
+    scores = study::format_predictions(crossval(settings, store).predictions);
     std::map<std::string, int> plans;
     std::istringstream in(store.load_plans());
     std::string line;
@@ -279,7 +261,7 @@ TEST_CASE("GPU study: pretraining hands on to cross-validation, with fused numbe
     settings.train.tta = 2;
     study::MemoryRunStore memory;
     std::vector<double> scores;
-    for (const auto& row : run(settings, memory, &pretrained.checkpoint).predictions) {
+    for (const auto& row : crossval(settings, memory, &pretrained.checkpoint).predictions) {
       scores.push_back(row.scores[0]);
     }
     return scores;

@@ -1,8 +1,6 @@
 // SubtypeNet in training on a set of noise, on either device and at any size: what tests of
 // training on a GPU compare. Without doctest, because tests/device builds where that is not.
 #pragma once
-#include <algorithm>
-#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +13,7 @@
 #include "engine/tensor/cast.hpp"
 #include "models/subtype_net.hpp"
 #include "tests/simt/toy_set.hpp"
+#include "tests/support/distance.hpp"
 
 namespace gliograd::test {
 
@@ -139,17 +138,6 @@ struct Fold {
     return values;
   }
 };
-
-/// ||a - b|| / ||b||; NaN where their lengths differ.
-inline double distance(const std::vector<double>& a, const std::vector<double>& b) {
-  if (a.size() != b.size()) return NAN;
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += (a[i] - b[i]) * (a[i] - b[i]);
-    norm += b[i] * b[i];
-  }
-  return std::sqrt(difference / norm);
-}
 
 /// Two eager steps, then replays of the captured one, up to the end of the epoch.
 inline void train_by_graph(Fold& fold, CapturedWork& work) {
