@@ -177,12 +177,7 @@ __global__ void finish_kernel(AugmentPass pass, uint32_t n) {
   const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= n) return;
   const AugmentBatch& b = pass.batch;
-  const auto channels = static_cast<uint32_t>(b.channels);
-  const auto width = static_cast<uint32_t>(b.input.width);
-  const uint32_t pixels = width * static_cast<uint32_t>(b.input.height);
-  const uint32_t pixel = i / channels;
-  const auto c = static_cast<int>(i % channels), image = static_cast<int>(pixel / pixels);
-  const auto y = static_cast<int>(pixel % pixels / width), x = static_cast<int>(pixel % width);
+  const auto [image, y, x, c, pixel] = OutputPlace(b, i);
   const AugmentParams& p = b.params[image];
   const bool inside = pass.inside[pixel] != 0;
   float v = 0;
@@ -255,12 +250,7 @@ __global__ void values_kernel(AugmentPass pass, uint32_t n) {
   const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= n) return;
   const AugmentBatch& b = pass.batch;
-  const auto channels = static_cast<uint32_t>(b.channels);
-  const auto width = static_cast<uint32_t>(b.input.width);
-  const uint32_t pixels = width * static_cast<uint32_t>(b.input.height);
-  const uint32_t pixel = i / channels;
-  const auto c = static_cast<int>(i % channels), image = static_cast<int>(pixel / pixels);
-  const auto y = static_cast<int>(pixel % pixels / width), x = static_cast<int>(pixel % width);
+  const auto [image, y, x, c, pixel] = OutputPlace(b, i);
   const AugmentParams& p = b.params[image];
   const bool is_sequence = c < b.input.sequence_count;
   const bool is_mask = c == b.input.sequence_count && b.input.mask == MaskUse::channel;

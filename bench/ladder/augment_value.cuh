@@ -21,6 +21,22 @@ struct Place {
   }
 };
 
+// Value i of the output, [images, height, width, channels]. Pixels are counted over all images.
+struct OutputPlace {
+  int image, y, x, c;
+  uint32_t pixel;
+  __device__ OutputPlace(const AugmentBatch& b, uint32_t i) {
+    const auto width = static_cast<uint32_t>(b.input.width);
+    const uint32_t pixels = width * static_cast<uint32_t>(b.input.height);
+    const auto channels = static_cast<uint32_t>(b.channels);
+    pixel = i / channels;
+    c = static_cast<int>(i % channels);
+    image = static_cast<int>(pixel / pixels);
+    y = static_cast<int>(pixel % pixels / width);
+    x = static_cast<int>(pixel % width);
+  }
+};
+
 __device__ inline uint32_t value_index(const AugmentBatch& b, int image, int c, int y, int x) {
   return static_cast<uint32_t>(
       ((image * b.input.sequence_count + c) * b.input.height + y) * b.input.width + x);

@@ -381,18 +381,6 @@ Launch joining(const char* name, const ChannelBlocks& blocks, int64_t channels) 
           .cost = {.bytes = partial * sizeof(float), .ops = partial}};
 }
 
-// Calls body(width, type) with values of the two types that a kernel is made for.
-template <class Body>
-void with_kernel(const ChannelBlocks& blocks, DType dtype, const Body& body) {
-  with_float_type(dtype, [&](auto t) {
-    if (blocks.width == 8) {
-      body(std::integral_constant<int, 8>{}, t);
-    } else {
-      body(std::integral_constant<int, 1>{}, t);
-    }
-  });
-}
-
 // So many passes over a tensor, and operations a value.
 template <class T>
 Cost cost_of(const BatchNormShape& shape, int passes, int ops) {
@@ -404,7 +392,7 @@ void moments(Queue queue, const BatchNormShape& shape, const void* x, float* scr
              BatchNormStats stats, BatchNormRunning running) {
   const ChannelBlocks blocks(shape.rows, shape.channels);
   const Cut cut = cut_of(blocks, shape);
-  with_kernel(blocks, shape.dtype, [&](auto width, auto t) {
+  with_pack(blocks.width, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     launch(summing("batch_norm_moments", blocks, cost_of<T>(shape, 1, 4)), queue,
            moments_kernel<decltype(width)::value, T>, static_cast<const T*>(x), cut, scratch);
@@ -425,7 +413,7 @@ void from_running(Queue queue, int64_t channels, BatchNormRunning running, float
 void apply(Queue queue, const BatchNormShape& shape, const void* x, const void* z,
            BatchNormStats stats, const float* gamma, const float* beta, void* y) {
   const ChannelBlocks blocks(shape.rows, shape.channels);
-  with_kernel(blocks, shape.dtype, [&](auto width, auto t) {
+  with_pack(blocks.width, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     const int reads_z = z != nullptr ? 1 : 0;
     launch(writing("batch_norm_apply", blocks, shape.rows, cost_of<T>(shape, 2 + reads_z, 4)),
@@ -441,7 +429,7 @@ void backward(Queue queue, const BatchNormShape& shape, const BatchNormGradient&
   const Cut cut = cut_of(blocks, shape);
   float* factors = scratch + 2 * blocks.row_blocks * shape.channels;
   const int more = (args.y != nullptr ? 1 : 0) + (args.dz != nullptr ? 1 : 0);
-  with_kernel(blocks, shape.dtype, [&](auto width, auto t) {
+  with_pack(blocks.width, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     launch(summing("batch_norm_sums", blocks, cost_of<T>(shape, 2 + more, 6)), queue,
            sums_kernel<decltype(width)::value, T>, cut, args, shape.activation, shape.slope,
@@ -450,7 +438,7 @@ void backward(Queue queue, const BatchNormShape& shape, const BatchNormGradient&
   launch(joining("batch_norm_join_sums", blocks, shape.channels), queue, join_sums_kernel, scratch,
          static_cast<int>(blocks.row_blocks), cut, args, factors);
   if (args.dx == nullptr) return;
-  with_kernel(blocks, shape.dtype, [&](auto width, auto t) {
+  with_pack(blocks.width, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     const int reads_y = args.y != nullptr && args.dz == nullptr ? 1 : 0;
     launch(writing("batch_norm_gradient", blocks, shape.rows, cost_of<T>(shape, 3 + reads_y, 6)),

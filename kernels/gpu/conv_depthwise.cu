@@ -4,6 +4,7 @@
 // or one where 8 do not divide C.
 #include "kernels/conv.hpp"
 #include "kernels/gpu/pool.cuh"  // Pixel
+#include "kernels/gpu/reduce.cuh"
 
 namespace gliograd::kernels {
 namespace {
@@ -74,11 +75,10 @@ __global__ void __launch_bounds__(kPackThreads)
 }
 
 // Block (channels, tap, slice of the pixels): `lanes` threads along the channels, the others down
-// the pixels; then the rows of threads are joined by halves. partial [slices, taps, C].
+// the pixels; then the rows of threads are summed. partial [slices, taps, C].
 template <int kWidth, class T>
 __global__ void __launch_bounds__(kPackThreads)
     partial_kernel(ConvShape s, int lanes, const T* dy, const T* x, float* partial) {
-  __shared__ float sums[kWidth * kPackThreads];
   const int lane = static_cast<int>(threadIdx.x) % lanes;
   const int level = static_cast<int>(threadIdx.x) / lanes, depth = kPackThreads / lanes;
   const int64_t c = (static_cast<int64_t>(blockIdx.x) * lanes + lane) * kWidth;
@@ -99,18 +99,7 @@ __global__ void __launch_bounds__(kPackThreads)
       for (int k = 0; k < kWidth; ++k) sum[k] += d[k] * v[k];
     }
   }
-  const auto put = [&] {
-    GG_UNROLL
-    for (int k = 0; k < kWidth; ++k) sums[k * kPackThreads + threadIdx.x] = sum[k];
-  };
-  put();
-  for (int half = depth / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (level >= half) continue;
-    GG_UNROLL
-    for (int k = 0; k < kWidth; ++k) sum[k] += sums[k * kPackThreads + threadIdx.x + half * lanes];
-    put();
-  }
+  sum_rows<kPackThreads>(sum, lanes);
   if (level != 0 || c >= s.co) return;
   const int64_t taps = s.kh * s.kw;
   store_pack(partial + (static_cast<int64_t>(blockIdx.z) * taps + tap) * s.co + c, sum);
@@ -128,17 +117,6 @@ __global__ void __launch_bounds__(kPackThreads)
   dweights[c * taps + tap] = static_cast<float>(sum);
 }
 
-template <class Body>
-void with_width(const ConvShape& s, const Body& body) {
-  with_float_type(s.dtype, [&](auto t) {
-    if (s.co % 8 == 0) {
-      body(std::integral_constant<int, 8>{}, t);
-    } else {
-      body(std::integral_constant<int, 1>{}, t);
-    }
-  });
-}
-
 Launch over_pixels(const char* name, const ConvShape& s, int64_t written, int width) {
   return {.name = name,
           .grid = blocks_of_packs(written, width),
@@ -148,7 +126,7 @@ Launch over_pixels(const char* name, const ConvShape& s, int64_t written, int wi
 
 void forward(Queue queue, const ConvShape& s, const void* x, const void* weights, const void* bias,
              void* y) {
-  with_width(s, [&](auto width, auto t) {
+  with_pack(channel_width(s.co), s.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     constexpr int kWidth = decltype(width)::value;
     launch(over_pixels("conv_depthwise_forward", s, s.n * s.ho * s.wo * s.co, kWidth), queue,
@@ -158,7 +136,7 @@ void forward(Queue queue, const ConvShape& s, const void* x, const void* weights
 }
 
 void data(Queue queue, const ConvShape& s, const void* dy, const void* weights, void* dx) {
-  with_width(s, [&](auto width, auto t) {
+  with_pack(channel_width(s.co), s.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     constexpr int kWidth = decltype(width)::value;
     launch(over_pixels("conv_depthwise_data", s, s.n * s.h * s.w * s.ci, kWidth), queue,
@@ -170,7 +148,7 @@ void data(Queue queue, const ConvShape& s, const void* dy, const void* weights, 
 void weights_of(Queue queue, const ConvShape& s, const void* dy, const void* x, float* partial,
                 float* dweights) {
   const int64_t taps = s.kh * s.kw, slices = depthwise_slices(s);
-  with_width(s, [&](auto width, auto t) {
+  with_pack(channel_width(s.co), s.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     constexpr int kWidth = decltype(width)::value;
     const int64_t groups = (s.co + kWidth - 1) / kWidth;

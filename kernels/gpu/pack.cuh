@@ -3,6 +3,8 @@
 #pragma once
 #include <cuda_runtime_api.h>
 
+#include <type_traits>
+
 #include "kernels/base.hpp"
 #include "kernels/half.hpp"
 #include "kernels/portable_math.hpp"
@@ -131,6 +133,22 @@ void with_float_type(DType type, const Body& body) {
     case DType::f16: body(f16{}); return;
     default: throw DeviceError("a kernel computes in f32, bf16 or f16");
   }
+}
+
+/// Channels a thread: 8, or one where 8 do not divide C.
+inline int channel_width(int64_t channels) { return channels % 8 == 0 ? 8 : 1; }
+
+/// with_float_type() with that width in front: body(width, type), the width as an
+/// integral_constant.
+template <class Body>
+void with_pack(int width, DType type, const Body& body) {
+  with_float_type(type, [&](auto t) {
+    if (width == 8) {
+      body(std::integral_constant<int, 8>{}, t);
+    } else {
+      body(std::integral_constant<int, 1>{}, t);
+    }
+  });
 }
 
 }  // namespace gliograd::kernels

@@ -50,24 +50,10 @@ __device__ __forceinline__ void for_each_window(const PoolGeometry& g, const Pix
 inline int64_t input_values(const PoolGeometry& g) { return g.n * g.h * g.w * g.c; }
 inline int64_t output_values(const PoolGeometry& g) { return g.n * g.ho * g.wo * g.c; }
 
-/// Channels a thread.
-inline int pool_width(const PoolGeometry& g) { return g.c % 8 == 0 ? 8 : 1; }
-
-/// Calls body(width, type) with values of the two types that a kernel is made for.
-template <class Body>
-void with_pool_kernel(const PoolGeometry& g, DType dtype, const Body& body) {
-  with_float_type(dtype, [&](auto t) {
-    if (pool_width(g) == 8) {
-      body(std::integral_constant<int, 8>{}, t);
-    } else {
-      body(std::integral_constant<int, 1>{}, t);
-    }
-  });
-}
-/// The same with the window's side in front: body(side, width, type).
+/// with_pack() with the window's side, where it is known, in front: body(side, width, type).
 template <class Body>
 void with_window_kernel(const PoolGeometry& g, DType dtype, const Body& body) {
-  with_pool_kernel(g, dtype, [&](auto width, auto t) {
+  with_pack(channel_width(g.c), dtype, [&](auto width, auto t) {
     switch (g.kernel) {
       case 2: body(std::integral_constant<int, 2>{}, width, t); return;
       case 3: body(std::integral_constant<int, 3>{}, width, t); return;
@@ -79,7 +65,7 @@ void with_window_kernel(const PoolGeometry& g, DType dtype, const Body& body) {
 /// A launch that writes `values` elements.
 inline Launch pool_launch(const char* name, const PoolGeometry& g, int64_t values, Cost cost) {
   return {.name = name,
-          .grid = blocks_of_packs(values, pool_width(g)),
+          .grid = blocks_of_packs(values, channel_width(g.c)),
           .block = kPackThreads,
           .cost = cost};
 }

@@ -1,5 +1,6 @@
 // Average pooling, over windows and over whole images.
 #include "kernels/gpu/pool.cuh"
+#include "kernels/gpu/reduce.cuh"
 
 namespace gliograd::kernels {
 namespace {
@@ -68,7 +69,7 @@ void values(Queue queue, const PoolGeometry& g, DType dtype, bool count_padding,
 void gradients(Queue queue, const PoolGeometry& g, DType dtype, bool count_padding, const void* dy,
                void* dx) {
   if (input_values(g) == 0) return;
-  with_pool_kernel(g, dtype, [&](auto width, auto t) {
+  with_pack(channel_width(g.c), dtype, [&](auto width, auto t) {
     using T = decltype(t);
     launch(pool_launch("average_pool_gradient", g, input_values(g), cost_of<T>(g)), queue,
            average_gradients_kernel<decltype(width)::value, T>, g, count_padding,
@@ -79,11 +80,10 @@ void gradients(Queue queue, const PoolGeometry& g, DType dtype, bool count_paddi
 // ---- whole images -----------------------------------------------------------------------------
 
 // Block (image, part of the channels): `lanes` threads along the channels, the others down the
-// pixels; then the rows of threads are joined by halves.
+// pixels; then the rows of threads are summed.
 template <int kWidth, class T>
 __global__ void __launch_bounds__(kPackThreads)
     global_values_kernel(int64_t pixels, int64_t c, int lanes, const T* x, T* y) {
-  __shared__ float sums[kWidth * kPackThreads];
   const int lane = static_cast<int>(threadIdx.x) % lanes;
   const int level = static_cast<int>(threadIdx.x) / lanes, depth = kPackThreads / lanes;
   const int64_t channel = (static_cast<int64_t>(blockIdx.y) * lanes + lane) * kWidth;
@@ -97,18 +97,7 @@ __global__ void __launch_bounds__(kPackThreads)
       for (int k = 0; k < kWidth; ++k) sum[k] += v[k];
     }
   }
-  const auto put = [&] {
-    GG_UNROLL
-    for (int k = 0; k < kWidth; ++k) sums[k * kPackThreads + threadIdx.x] = sum[k];
-  };
-  put();
-  for (int half = depth / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (level >= half) continue;
-    GG_UNROLL
-    for (int k = 0; k < kWidth; ++k) sum[k] += sums[k * kPackThreads + threadIdx.x + half * lanes];
-    put();
-  }
+  sum_rows<kPackThreads>(sum, lanes);
   if (level != 0 || channel >= c) return;
   GG_UNROLL
   for (int k = 0; k < kWidth; ++k) sum[k] /= static_cast<float>(pixels);
@@ -135,10 +124,10 @@ PoolGeometry column_of(int64_t n, int64_t pixels, int64_t c) {
 void global_values(Queue queue, DType dtype, int64_t n, int64_t pixels, int64_t c, const void* x,
                    void* y) {
   const PoolGeometry g = column_of(n, pixels, c);
-  const int64_t groups = c / pool_width(g);
+  const int64_t groups = c / channel_width(g.c);
   int lanes = 1;
   while (lanes < groups && lanes < 32) lanes *= 2;
-  with_pool_kernel(g, dtype, [&](auto width, auto t) {
+  with_pack(channel_width(g.c), dtype, [&](auto width, auto t) {
     using T = decltype(t);
     const Launch shape{
         .name = "global_average_pool",
@@ -153,7 +142,7 @@ void global_values(Queue queue, DType dtype, int64_t n, int64_t pixels, int64_t 
 void global_gradients(Queue queue, DType dtype, int64_t n, int64_t pixels, int64_t c,
                       const void* dy, void* dx) {
   const PoolGeometry g = column_of(n, pixels, c);
-  with_pool_kernel(g, dtype, [&](auto width, auto t) {
+  with_pack(channel_width(g.c), dtype, [&](auto width, auto t) {
     using T = decltype(t);
     launch(pool_launch("global_average_pool_gradient", g, n * pixels * c, cost_of<T>(g)), queue,
            global_gradients_kernel<decltype(width)::value, T>, n, pixels, c,

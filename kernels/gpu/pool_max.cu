@@ -150,11 +150,11 @@ bool tile_gradients(Queue queue, const PoolGeometry& g, DType dtype, const void*
   if (g.kernel != kSide || g.stride != kStride) return false;
   const int64_t rows = (g.h + g.top + kStride - 1) / kStride;
   const int64_t columns = (g.w + g.left + kStride - 1) / kStride;
-  const int64_t groups = g.c / pool_width(g), count = g.n * rows * columns * groups;
+  const int64_t groups = g.c / channel_width(g.c), count = g.n * rows * columns * groups;
   if (count > INT32_MAX) return false;  // an index and a grid's step together have 32 bits
   const Tiles tiles{static_cast<uint32_t>(rows), static_cast<uint32_t>(columns),
                     static_cast<uint32_t>(groups), static_cast<uint32_t>(count)};
-  with_pool_kernel(g, dtype, [&](auto width, auto t) {
+  with_pack(channel_width(g.c), dtype, [&](auto width, auto t) {
     using T = decltype(t);
     launch({.name = "max_pool_gradient",
             .grid = blocks_of_packs(count, 1),
@@ -171,7 +171,7 @@ void max_gradients(Queue queue, const PoolGeometry& g, DType dtype, const void* 
   if (input_values(g) == 0) return;
   if (tile_gradients<2, 2>(queue, g, dtype, dy, tap, dx)) return;
   if (tile_gradients<3, 2>(queue, g, dtype, dy, tap, dx)) return;
-  with_pool_kernel(g, dtype, [&](auto width, auto t) {
+  with_pack(channel_width(g.c), dtype, [&](auto width, auto t) {
     using T = decltype(t);
     launch(pool_launch("max_pool_gradient", g, input_values(g), cost_of<T>(g)), queue,
            max_gradients_kernel<decltype(width)::value, T>, g, static_cast<const T*>(dy), tap,

@@ -297,22 +297,10 @@ Launch writing(const char* name, const SoftmaxShape& shape, const SoftmaxBlocks&
           .cost = {.bytes = bytes, .ops = 8.0 * static_cast<double>(shape.rows * shape.classes)}};
 }
 
-// Calls body(width, type) with values of the two types that a kernel is made for.
-template <class Body>
-void with_kernel(const SoftmaxBlocks& blocks, DType dtype, const Body& body) {
-  with_float_type(dtype, [&](auto t) {
-    if (blocks.width == 8) {
-      body(std::integral_constant<int, 8>{}, t);
-    } else {
-      body(std::integral_constant<int, 1>{}, t);
-    }
-  });
-}
-
 void values(Queue queue, const SoftmaxShape& shape, const void* x, void* y) {
   if (shape.rows == 0) return;
   const SoftmaxBlocks blocks(shape.rows, shape.classes);
-  with_kernel(blocks, shape.dtype, [&](auto width, auto t) {
+  with_pack(blocks.width, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     launch(writing("softmax", shape, blocks, bytes_of(shape, sizeof(T), 2)), queue,
            values_kernel<decltype(width)::value, T>, static_cast<const T*>(x), static_cast<T*>(y),
@@ -323,7 +311,7 @@ void values(Queue queue, const SoftmaxShape& shape, const void* x, void* y) {
 void gradients(Queue queue, const SoftmaxShape& shape, const void* dy, const void* x, void* dx) {
   if (shape.rows == 0) return;
   const SoftmaxBlocks blocks(shape.rows, shape.classes);
-  with_kernel(blocks, shape.dtype, [&](auto width, auto t) {
+  with_pack(blocks.width, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     launch(writing("softmax_gradient", shape, blocks, bytes_of(shape, sizeof(T), 3)), queue,
            gradients_kernel<decltype(width)::value, T>, static_cast<const T*>(dy),
@@ -335,7 +323,7 @@ void loss(Queue queue, const SoftmaxShape& shape, const SoftmaxCrossEntropyArgs&
           double* scratch, float* out) {
   const SoftmaxBlocks blocks(shape.rows, shape.classes);
   const double rows = static_cast<double>(shape.rows);
-  with_kernel(blocks, shape.dtype, [&](auto width, auto t) {
+  with_pack(blocks.width, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     launch({.name = "softmax_cross_entropy",
             .grid = static_cast<unsigned>(blocks.blocks),
@@ -357,7 +345,7 @@ void loss(Queue queue, const SoftmaxShape& shape, const SoftmaxCrossEntropyArgs&
 void loss_gradients(Queue queue, const SoftmaxShape& shape, const SoftmaxCrossEntropyArgs& args,
                     const float* dloss, void* dx) {
   const SoftmaxBlocks blocks(shape.rows, shape.classes);
-  with_kernel(blocks, shape.dtype, [&](auto width, auto t) {
+  with_pack(blocks.width, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     launch(writing("softmax_cross_entropy_gradient", shape, blocks, bytes_of(shape, sizeof(T), 2)),
            queue, loss_gradients_kernel<decltype(width)::value, T>, args, rows_of(shape, blocks),

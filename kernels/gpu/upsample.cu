@@ -67,21 +67,9 @@ Launch launch_of(const char* name, const UpsampleGeometry& g, int64_t written, i
           .cost = {.bytes = (in + out) * sizeof(T), .ops = g.linear ? 8 * out : 0}};
 }
 
-// Calls body(width, type).
-template <class Body>
-void with_width(const UpsampleGeometry& g, DType dtype, const Body& body) {
-  with_float_type(dtype, [&](auto t) {
-    if (g.c % 8 == 0) {
-      body(std::integral_constant<int, 8>{}, t);
-    } else {
-      body(std::integral_constant<int, 1>{}, t);
-    }
-  });
-}
-
 void values(Queue queue, const UpsampleGeometry& g, DType dtype, const void* x, void* y) {
   if (input_values(g) == 0) return;
-  with_width(g, dtype, [&](auto width, auto t) {
+  with_pack(channel_width(g.c), dtype, [&](auto width, auto t) {
     using T = decltype(t);
     constexpr int kWidth = decltype(width)::value;
     launch(launch_of<T>("upsample", g, output_values(g), kWidth), queue,
@@ -92,7 +80,7 @@ void values(Queue queue, const UpsampleGeometry& g, DType dtype, const void* x, 
 
 void gradients(Queue queue, const UpsampleGeometry& g, DType dtype, const void* dy, void* dx) {
   if (input_values(g) == 0) return;
-  with_width(g, dtype, [&](auto width, auto t) {
+  with_pack(channel_width(g.c), dtype, [&](auto width, auto t) {
     using T = decltype(t);
     constexpr int kWidth = decltype(width)::value;
     launch(launch_of<T>("upsample_gradient", g, input_values(g), kWidth), queue,

@@ -6,10 +6,10 @@ if ! command -v gdb >/dev/null; then
   echo "SKIPPED: gdb steps through a kernel: there is no gdb"
   exit 77
 fi
-source=$(dirname "$0")/../../kernels/gpu/pool_average.cu
-barrier=$(grep -n '__syncthreads();' "$source" | head -n 1 | cut -d: -f1)
-said=$(gdb -q -batch -nx -ex "break pool_average.cu:$barrier if threadIdx.x == 5" -ex run -ex next \
-  -ex 'printf "thread %d of block %d at level %d\n", threadIdx.x, blockIdx.x, level' -ex next -ex next \
+source=$(dirname "$0")/../../kernels/gpu/reduce.cuh
+barrier=$(($(grep -n 'if (row >= half) continue;' "$source" | cut -d: -f1) - 1))
+said=$(gdb -q -batch -nx -ex "break reduce.cuh:$barrier if threadIdx.x == 5" -ex run -ex next \
+  -ex 'printf "thread %d of block %d in row %d\n", threadIdx.x, blockIdx.x, row' -ex next -ex next \
   -ex 'printf "still thread %d, half %d\n", threadIdx.x, half' -ex backtrace -ex kill \
   --args "$1" -tc="GPU pools: averages of windows*" 2>&1)
 # The command that the tour gives a reader.

@@ -1,6 +1,8 @@
 // What must hold of training on a GPU, at any size: tests/device runs it on a real one at the size
 // of a real network, tests/simt on the emulated one at a small size, so that it is known to work.
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <exception>
 #include <thread>
