@@ -8,7 +8,8 @@ if ! command -v gdb >/dev/null; then
 fi
 source=$(dirname "$0")/../../kernels/gpu/reduce.cuh
 barrier=$(($(grep -n 'if (row >= half) continue;' "$source" | cut -d: -f1) - 1))
-said=$(gdb -q -batch -nx -ex "break reduce.cuh:$barrier if threadIdx.x == 5" -ex run -ex next \
+# tbreak, since -O2 spreads the line over several addresses, which would stop the steps.
+said=$(gdb -q -batch -nx -ex "tbreak reduce.cuh:$barrier if threadIdx.x == 5" -ex run -ex next \
   -ex 'printf "thread %d of block %d in row %d\n", threadIdx.x, blockIdx.x, row' -ex next -ex next \
   -ex 'printf "still thread %d, half %d\n", threadIdx.x, half' -ex backtrace -ex kill \
   --args "$1" -tc="GPU pools: averages of windows*" 2>&1)
@@ -17,6 +18,6 @@ command=$(grep -m 1 '^    gdb ' "$(dirname "$0")/../../TOUR.md")
 command=${command/gdb -q/gdb -q -batch -nx}
 shown=$(eval "${command/build\/check\/tests_simt/\"\$1\"}" 2>&1 </dev/null || true)
 grep -q 'hit Breakpoint.*images_kernel' <<<"$shown" || { echo "the tour's command: $shown"; exit 1; }
-for wanted in "hit Breakpoint" "global_values_kernel" "thread 5 of block" "still thread 5, half"; do
+for wanted in "hit Temporary breakpoint" "global_values_kernel" "thread 5 of block" "still thread 5, half"; do
   grep -qF "$wanted" <<<"$said" || { echo "gdb did not say \"$wanted\":"; echo "$said"; exit 1; }
 done
