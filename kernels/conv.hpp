@@ -61,8 +61,8 @@ inline const Entry<ConvVendorVersion()> conv_vendor_version{"conv_vendor_version
 
 /// Bytes of workspace that the pass needs; -1 where no plan serves the shape without converting
 /// layouts, with tensor cores where the type (or tf32) has them, and, where asked,
-/// deterministically. The answer is kept: only the first one for a shape takes time, and none may
-/// be asked for first while a graph is captured.
+/// deterministically. The answer is kept: only the first one for a shape takes time. To be asked
+/// for before work is captured: a plan may load code, which a capture can refuse.
 inline const Entry<int64_t(ConvVendor, ConvPass, const ConvShape&, bool deterministic)>
     plan_conv_vendor{"plan_conv_vendor"};
 /// At most `most` plans that keep those rules, the heuristics' first choice first. To be asked for

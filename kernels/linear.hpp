@@ -1,6 +1,6 @@
 // Linear layers on a GPU: products through cuBLASLt where it has an algorithm for them, else by the
 // own kernels of a convolution of one pixel (kernels/conv.hpp). Row-major matrices in f32, bf16 or
-// f16, 16-byte aligned; all sums are f32.
+// f16, 256-byte aligned as cuBLASLt assumes; all sums are f32.
 #pragma once
 #include <string>
 #include <vector>

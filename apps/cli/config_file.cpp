@@ -65,16 +65,20 @@ bool is_fact(const std::string& name) {
   return false;
 }
 
-// The command that the first words name; null where there is none.
-const CLI::App* command_of(const std::vector<std::string>& arguments, const CLI::App& app) {
-  const CLI::App* command = nullptr;
-  for (const std::string& word : arguments) {
+// The command that the first words name ("prepare lgg"); app is null where they name none.
+struct Command {
+  const CLI::App* app = nullptr;
+  std::string words;
+};
+Command command_of(const std::vector<std::string>& words, const CLI::App& app) {
+  Command command;
+  for (const std::string& word : words) {
+    const CLI::App& above = command.app == nullptr ? app : *command.app;
     const auto next =
-        (command == nullptr ? app : *command).get_subcommands([&](const CLI::App* one) {
-          return one->get_name() == word;
-        });
+        above.get_subcommands([&](const CLI::App* one) { return one->get_name() == word; });
     if (next.empty()) break;
-    command = next.front();
+    command.app = next.front();
+    command.words += (command.words.empty() ? "" : " ") + word;
   }
   return command;
 }
@@ -87,28 +91,30 @@ bool has_option(const CLI::App& command, const std::string& name) {
 
 std::vector<std::string> expand_config(const std::vector<std::string>& arguments,
                                        const CLI::App& app) {
-  const CLI::App* command = command_of(arguments, app);
-  std::vector<std::string> rest, expanded;
+  std::vector<std::string> rest, paths, expanded;
   for (size_t i = 0; i < arguments.size(); ++i) {
-    std::string path;
     if (arguments[i] == "--config") {
       if (i + 1 == arguments.size()) throw Error("--config needs a file");
-      path = arguments[++i];
+      paths.push_back(arguments[++i]);
     } else if (arguments[i].rfind("--config=", 0) == 0) {
-      path = arguments[i].substr(9);
+      paths.push_back(arguments[i].substr(9));
     } else {
       rest.push_back(arguments[i]);
-      continue;
     }
+  }
+  const Command command = command_of(rest, app);
+  for (const std::string& path : paths) {
     std::vector<std::pair<std::string, std::string>> values;
     flatten(parse(path), "", path, values);
     for (const auto& [name, value] : values) {
       if (is_fact(name)) continue;
+      if (name == "config") throw Error(path + ": key config: a file cannot name another");
       // [augment] holds single settings of the augmentation.
       const bool augment = name.rfind("augment.", 0) == 0;
-      if (name == "config") throw Error(path + ": key config: a file cannot name another");
-      if (command != nullptr && !has_option(*command, augment ? "augment" : name)) {
-        throw Error(concat_text(path, ": key ", name, " is no option of ", command->get_name()));
+      const bool known = name != "help" && command.app != nullptr &&
+                         has_option(*command.app, augment ? "augment" : name);
+      if (command.app != nullptr && !known) {
+        throw Error(concat_text(path, ": key ", name, " is no option of ", command.words));
       }
       if (value.empty()) continue;  // an empty text is the default
       expanded.push_back(augment ? concat_text("--augment=", name.substr(8), "=", value)

@@ -278,10 +278,13 @@ void RunFolder::add_permutation(int index, double auc) {
 
 std::string RunFolder::load_plans() {
   const std::string path = file("plans.csv");
-  if (!fs::exists(path)) return read_plan_cache(plan_cache_);
-  std::string text = read_text(path);
-  PlanChoices().read(text, path);
-  return text;
+  // The folder's own win; the cache has what this run has not met yet.
+  PlanChoices all;
+  if (fs::exists(path)) all.read(read_text(path), path);
+  if (const std::string cached = read_plan_cache(plan_cache_); !cached.empty()) {
+    all.read(cached, plan_cache_);
+  }
+  return all.csv(PlanChoices::Which::all);
 }
 
 void RunFolder::save_plans(const std::string& csv) {

@@ -28,10 +28,7 @@ PlanChoice PlanChoices::of(const std::string& product, const std::function<PlanC
     found = entries_.emplace(product, Entry{time()}).first;
     ++timed_;
   }
-  if (!found->second.used) {
-    found->second.used = true;
-    tell();
-  }
+  if (!found->second.used) tell_used(found->second);
   return found->second.choice;
 }
 
@@ -40,9 +37,9 @@ PlanChoice PlanChoices::renewed(const std::string& product, const std::string& g
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_[product];
   if (entry.choice.plan != gone) return entry.choice;  // another network has timed it meanwhile
-  entry = {time(), true};
+  entry = {time()};
   ++timed_;
-  tell();
+  tell_used(entry);
   return entry.choice;
 }
 
@@ -51,8 +48,14 @@ void PlanChoices::on_change(std::function<void(const std::string& csv)> told) {
   told_ = std::move(told);
 }
 
-void PlanChoices::tell() const {
-  if (told_) told_(text(Which::used));
+void PlanChoices::tell_used(Entry& entry) const {
+  entry.used = true;
+  try {
+    if (told_) told_(text(Which::used));
+  } catch (...) {
+    entry.used = false;  // whoever asks next tells it first
+    throw;
+  }
 }
 
 std::string PlanChoices::csv(Which which) const {

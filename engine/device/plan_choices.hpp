@@ -48,7 +48,7 @@ class PlanChoices {
   };
   // Both with mutex_ held.
   std::string text(Which which) const;
-  void tell() const;
+  void tell_used(Entry& entry) const;
 
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;

@@ -20,6 +20,13 @@ kernels::LinearShape shape_of(const Stream& stream, const Tensor& x, const Tenso
           .tf32 = stream.tf32() && x.dtype == DType::f32};
 }
 
+// The library's fast algorithms want rows of whole 16 bytes. The rest, heads of few classes among
+// it, is small, and the own kernels'.
+bool has_whole_rows(const kernels::LinearShape& s) {
+  const int64_t values = 16 / size_of(s.dtype);
+  return s.in % values == 0 && s.out % values == 0;
+}
+
 // Heads of few classes are the own kernels' in any case.
 void note_fallback(Stream& stream, const kernels::LinearShape& s, const char* pass) {
   if (s.in < 8 || s.out < 8) return;
@@ -74,6 +81,7 @@ struct Cublaslt {
 bool run_cublaslt(Stream& stream, LinearPass pass, const kernels::LinearShape& shape,
                   const Tensor& first, const Tensor& second, const Tensor& bias,
                   const Tensor& result) {
+  if (!has_whole_rows(shape)) return false;
   return stream.local<VendorProducts<Cublaslt>>().run(stream, pass, shape,
                                                       {first, second, bias, result});
 }

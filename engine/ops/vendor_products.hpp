@@ -25,8 +25,9 @@ struct TimedProduct {
 };
 
 /// Takes the plan that stream.plans() has for all networks, timing those there are where it has
-/// none. A plan that fails is left out, and noted.
-void take_fastest_plan(Stream& stream, const TimedProduct& product);
+/// none. False where there is none, or none runs. A plan that fails is left out, and noted.
+/// Errors: OutOfMemory where no plan had room; DeviceError where the GPU itself has failed.
+bool take_fastest_plan(Stream& stream, const TimedProduct& product);
 
 /// A library's handle and choices, which live as long as their stream. Library has the types
 /// Handle, Pass and Shape (with a flag `bias`), and make, free, workspace, list, take, run and
@@ -60,6 +61,7 @@ class VendorProducts {
     if (stream.plans() != nullptr && !kernels::is_capturing(stream.queue())) {
       decide(stream, product, operands);
     }
+    if (refused_.count(product) != 0) return false;
     if (shape.bias && workspace(stream, product) < 0) apart_.insert(product);
     const int64_t bytes = workspace(stream, product);
     if (bytes < 0) return false;
@@ -99,16 +101,17 @@ class VendorProducts {
   }
 
   // The way apart is one of a product's plans: that of the product without bias, which is chosen
-  // before, and a launch of its own.
+  // before, and a launch of its own. In 16 bits it rounds once more than a plan that adds the bias.
   void decide(Stream& stream, const Product& product, const Operands& operands) {
     if (decided_.count(product) != 0) return;
     const Product bare = without_bias(product);
     const bool bias = bare != product;
     if (bias) decide(stream, bare, operands);
-    if (workspace(stream, product) < 0 && workspace(stream, bare) < 0) return;  // no choice
-    const auto bytes_apart = [&] { return bias ? workspace(stream, bare) : -1; };
+    const auto bytes_apart = [&] {
+      return bias && refused_.count(bare) == 0 ? workspace(stream, bare) : -1;
+    };
     const auto& [pass, shape] = product;
-    take_fastest_plan(
+    const bool taken = take_fastest_plan(
         stream, {.text = Library::text(pass, shape),
                  .plans =
                      [&, pass = pass, shape = shape] {
@@ -129,6 +132,7 @@ class VendorProducts {
                        return true;
                      },
                  .run = [&](const Tensor& room) { compute(stream, product, operands, room); }});
+    if (!taken) refused_.insert(product);
     decided_.insert(product);
   }
 
@@ -137,7 +141,8 @@ class VendorProducts {
   bool made_ = false;
   typename Library::Handle handle_;
   std::set<Product> decided_;
-  std::set<Product> apart_;  // whose bias is added behind the product
+  std::set<Product> refused_;  // which no plan computes
+  std::set<Product> apart_;    // whose bias is added behind the product
 };
 
 }  // namespace gliograd

@@ -4,6 +4,7 @@
 // every product is asked for transposed, result and all.
 #include <cublasLt.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -77,6 +78,8 @@ struct Plan {
 
 constexpr uint64_t kMostWorkspace = 32 << 20;
 
+constexpr uintptr_t kAligned = 256;  // as the blocks of memory that tensors lie in
+
 // In every pass a is LinearPass's second matrix and b its first.
 Product product_of(LinearPass pass, const LinearShape& s) {
   Product p;
@@ -110,6 +113,8 @@ Product product_of(LinearPass pass, const LinearShape& s) {
   if (pass == LinearPass::forward && s.bias) {  // one value a row of d: a column of y
     set(p.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
     set(p.operation, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(s.dtype));
+    // The heuristic reads its alignment off the pointer, so it must see one as run() will set.
+    set(p.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, reinterpret_cast<const void*>(kAligned));
   }
   return p;
 }
@@ -189,6 +194,10 @@ struct Vendor {
       if (one.state != CUBLAS_STATUS_SUCCESS) continue;
       Plan plan{one.algo, {name_of(one.algo), static_cast<int64_t>(one.workspaceSize)}};
       if (!name.empty() && plan.facts.name != name) continue;
+      const bool known = std::any_of(found.begin(), found.end(), [&](const Plan& other) {
+        return other.facts.name == plan.facts.name;
+      });
+      if (known) continue;
       found.push_back(std::move(plan));
       if (!name.empty()) break;
     }

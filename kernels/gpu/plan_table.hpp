@@ -8,9 +8,10 @@
 
 namespace gliograd::kernels {
 
-/// Bounded: networks ask for a few dozen products; a program that asks for ever new ones does not
-/// grow for good. A Plan has facts.name. `find(most, name)` gives the library's first `most` plans
-/// for the product of the key, or, with a name, that one alone. Not for two threads at once.
+/// Bounded: networks ask for a few dozen products; a program that asks for ever new ones keeps no
+/// more than the names of what it took. A Plan has facts.name. `find(most, name)` gives the
+/// library's first `most` plans for the product of the key, or, with a name, that one alone. Not
+/// for two threads at once.
 template <class Key, class Plan>
 class PlanTable {
  public:
@@ -42,7 +43,7 @@ class PlanTable {
     std::vector<Plan> found;
     if (listed_ && listed_->first == key) {
       for (const Plan& plan : listed_->second) {
-        if (plan.facts.name == name) found = {plan};
+        if (found.empty() && plan.facts.name == name) found = {plan};  // as find() would
       }
     }
     if (found.empty()) found = find(1, name);

@@ -72,7 +72,13 @@ TEST_CASE("config: a key that is no option is named with its file; a file names 
         path + ": key look is no option of crossval");
   CHECK(said("[augments]\nflip = 1\n", {"crossval"}) ==
         path + ": key augments.flip is no option of crossval");
-  CHECK(said("columns = 3\n", {"prepare", "lgg"}) == path + ": key columns is no option of lgg");
+  CHECK(said("columns = 3\n", {"prepare", "lgg"}) ==
+        path + ": key columns is no option of prepare lgg");
+  CHECK(said("help = true\n", {"crossval"}) == path + ": key help is no option of crossval");
+  write_file(path, "epoch = 2\n");
+  CHECK(error_of([&] {
+          expanded_by({"--config", path, "crossval"});
+        }) == path + ": key epoch is no option of crossval");
   CHECK(said("config = 'other.toml'\n", {"crossval"}) ==
         path + ": key config: a file cannot name another");
 }

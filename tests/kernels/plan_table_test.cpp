@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "kernels/vendor_plan.hpp"
 
 using gliograd::kernels::PlanTable;
@@ -61,6 +63,21 @@ TEST_CASE("plan table: what was listed last is taken as it is; of another produc
   CHECK(table.list(2, library.finder(2), 3).size() == 3);
   CHECK(table.take(1, library.finder(1), "b"));
   CHECK(library.made == 8);
+}
+
+TEST_CASE("plan table: of two plans of one name the first is meant, listed or not") {
+  const auto twins = [](int most, const std::string& name) {
+    std::vector<Plan> plans = {{{"a", 16}, 1}, {{"a", 99}, 2}};
+    if (!name.empty()) most = 1;
+    plans.resize(static_cast<size_t>(std::min(most, 2)));
+    return plans;
+  };
+  PlanTable<int, Plan> listed, asked;
+  listed.list(1, twins, 2);
+  CHECK(listed.take(1, twins, "a"));
+  CHECK(asked.take(1, twins, "a"));
+  CHECK(listed.plan(1, twins)->made == 1);
+  CHECK(asked.plan(1, twins)->made == 1);
 }
 
 TEST_CASE("plan table: it is bounded, and what was taken is known beyond that") {

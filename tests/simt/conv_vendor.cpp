@@ -99,7 +99,9 @@ std::vector<VendorPlan> list(ConvVendor vendor, ConvPass pass, const ConvShape& 
   return simt::plans(workspace_of(vendor, pass, shape, fixed), most);
 }
 
-bool take(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool, const std::string& name) {
+bool take(ConvVendor vendor, ConvPass pass, const ConvShape& shape, bool fixed,
+          const std::string& name) {
+  if (workspace_of(vendor, pass, shape, fixed) < 0) return false;
   return static_cast<Vendor*>(vendor.handle)->taken.take({pass, shape}, name);
 }
 

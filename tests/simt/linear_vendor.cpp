@@ -68,6 +68,7 @@ std::vector<VendorPlan> list(LinearVendor vendor, LinearPass pass, const LinearS
 }
 
 bool take(LinearVendor vendor, LinearPass pass, const LinearShape& shape, const std::string& name) {
+  if (workspace_of(vendor, pass, shape) < 0) return false;
   return static_cast<Vendor*>(vendor.handle)->taken.take({pass, shape}, name);
 }
 

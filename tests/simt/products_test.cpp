@@ -25,14 +25,14 @@ Tensor random_tensor(Stream& stream, const Shape& shape, uint64_t seed, DType dt
   return from_values(stream, shape, v, dtype);
 }
 
-std::vector<double> convolved(Stream& stream, uint64_t seed) {
-  Tape tape = Tape::off(stream);
-  const Tensor x = random_tensor(stream, {2, 5, 6, 8}, seed, DType::f32);
-  const Tensor w = random_tensor(stream, {16, 3, 3, 8}, seed + 1, DType::f32);
-  const Tensor b = random_tensor(stream, {16}, seed + 2, DType::f32);
+std::vector<double> convolved(Stream& stream, uint64_t seed, DType dtype = DType::f32) {
+  Tape tape = Tape::off(stream, dtype);
+  const Tensor x = random_tensor(stream, {2, 5, 6, 8}, seed, dtype);
+  const Tensor w = random_tensor(stream, {16, 3, 3, 8}, seed + 1, dtype);
+  const Tensor b = random_tensor(stream, {16}, seed + 2, dtype);
   std::vector<double> all = to_values(conv(tape, x, w, b, {.pad = Padding::all(1)}));
-  const Tensor rows = x.reshaped({60, 8}), weights = w.reshaped({16, 72});
-  const Tensor wide = random_tensor(stream, {3, 72}, seed + 3, DType::f32);
+  const Tensor weights = w.reshaped({16, 72});
+  const Tensor wide = random_tensor(stream, {3, 72}, seed + 3, dtype);
   const std::vector<double> more = to_values(linear(tape, wide, weights, b));
   all.insert(all.end(), more.begin(), more.end());
   return all;
@@ -75,8 +75,26 @@ TEST_CASE("GPU products: a plan that does not run is left out, and the fastest o
   const std::vector<double> result = convolved(*stream, 7);
   simt::set_plan_delays({});
   CHECK(distance(result, convolved(*cpu, 7)) < 1e-6);
-  CHECK(plans->csv().find(",engine 3: c,") != std::string::npos);
+  for (const std::string product : {"by 3x3 / 1 from -1:-1,", "3x72 to 16,"}) {
+    CHECK(plans->csv().find(product + "engine 3: c,") != std::string::npos);
+  }
   CHECK(plans->csv().find(",512,2\n") != std::string::npos);  // workspace, candidates
+  expect_nothing();
+}
+
+TEST_CASE("GPU products: where no plan runs, the own kernels do, in every network") {
+  simt::set_device({.order = simt::Order::any, .seed = fresh_seed()});
+  const auto plans = std::make_shared<PlanChoices>();
+  const auto first = Stream::cuda(0, {.plans = plans}), second = Stream::cuda(0, {.plans = plans});
+  const auto cpu = Stream::cpu();
+  simt::set_plan_delays({-1, -1, -1});
+  const std::vector<double> result = convolved(*first, 7);
+  CHECK(convolved(*second, 7) == result);
+  simt::set_plan_delays({});
+  CHECK(convolved(*first, 7) == result);  // it is not tried again
+  CHECK(distance(result, convolved(*cpu, 7)) < 1e-6);
+  CHECK(first->local<Fallbacks>().counts().size() == 2);
+  CHECK(plans->csv().find(" + bias,none,0,0,0\n") != std::string::npos);
   expect_nothing();
 }
 
@@ -91,6 +109,7 @@ TEST_CASE(
     const auto stream = Stream::cuda(0, {.plans = plans});
     simt::set_plan_delays({4000, 0, 9000});
     simt::set_bias_delay(apart ? 2000 : 0);
+    simt::set_bare_delay(apart ? 0 : 2000);
     CHECK(distance(convolved(*stream, seed), wanted) < 1e-6);
     LaunchLog log(*stream);
     CHECK(distance(convolved(*stream, seed), wanted) < 1e-6);  // as it was chosen
@@ -99,6 +118,7 @@ TEST_CASE(
     CHECK(behind == (apart ? 2 : 0));
     simt::set_plan_delays({});
     simt::set_bias_delay(0);
+    simt::set_bare_delay(0);
     INFO(plans->csv());
     std::map<std::string, std::string> chosen;
     std::istringstream lines(plans->csv());
@@ -135,6 +155,14 @@ TEST_CASE("GPU products: where no plan adds a bias, one without is taken and the
   CHECK(distance(chosen, wanted) < 1e-6);
   CHECK(first->local<Fallbacks>().counts().empty());
   CHECK(plans->csv().find(" + bias,bias apart,") != std::string::npos);
+  // In 16 bits the product is rounded once more: two halves of a unit, of sums near one.
+  simt::set_bias_delay(-1);
+  const std::vector<double> narrow = convolved(*first, seed, DType::bf16);
+  simt::set_bias_delay(0);
+  const auto fused = Stream::cuda();
+  const double twice = distance(narrow, convolved(*cpu, seed, DType::bf16));
+  CHECK(twice < 0x1p-8);
+  CHECK(distance(convolved(*fused, seed, DType::bf16), convolved(*cpu, seed, DType::bf16)) < twice);
   expect_nothing();
 }
 

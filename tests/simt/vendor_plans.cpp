@@ -6,7 +6,7 @@ namespace gliograd::simt {
 namespace {
 
 std::array<std::atomic<double>, 3> plan_delays{};
-std::atomic<double> bias_delay{0};
+std::atomic<double> bias_delay{0}, bare_delay{0};
 
 }  // namespace
 
@@ -14,10 +14,11 @@ void set_plan_delays(const std::array<double, 3>& ms) {
   for (size_t i = 0; i < ms.size(); ++i) plan_delays[i] = ms[i];
 }
 void set_bias_delay(double ms) { bias_delay = ms; }
+void set_bare_delay(double ms) { bare_delay = ms; }
 bool serves_bias() { return bias_delay >= 0; }
 double plan_delay(size_t plan, bool bias) {
   const double delay = plan_delays[plan];
-  return bias && delay >= 0 ? delay + bias_delay : delay;
+  return delay < 0 ? delay : delay + (bias ? bias_delay : bare_delay);
 }
 
 }  // namespace gliograd::simt
