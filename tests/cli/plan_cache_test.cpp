@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "apps/cli/run_folder.hpp"
 #include "engine/core/atomic_file.hpp"
 #include "tests/support/support.hpp"
 
@@ -69,6 +70,18 @@ TEST_CASE(
   CHECK(cli::read_plan_cache(path) == kHeader + "c,plan,1,0,1\n");
   cli::add_to_plan_cache("", kHeader);
   cli::add_to_plan_cache(folder / "deep/in/plans.csv/no/folder.csv", kHeader);  // noted alone
+}
+
+TEST_CASE("plan cache: a resumed run has its own choices, and the cache's where it has none") {
+  const TempDir folder;
+  const std::string cache = folder / "cache.csv";
+  cli::add_to_plan_cache(cache, kHeader + "a,cached,0.5,0,2\nb,cached,0.5,0,2\n");
+  cli::RunFolder run(folder / "run", {}, {}, false);
+  run.use_plan_cache(cache);
+  CHECK(run.load_plans() == kHeader + "a,cached,0.5,0,2\nb,cached,0.5,0,2\n");
+  run.save_plans(kHeader + "a,own,1,0,2\n");
+  cli::add_to_plan_cache(cache, kHeader + "a,newer,0.25,0,2\n");  // by another run meanwhile
+  CHECK(run.load_plans() == kHeader + "a,own,1,0,2\nb,cached,0.5,0,2\n");
 }
 
 TEST_CASE("plan cache: a folder that cannot be looked into is noted, and ends no run") {

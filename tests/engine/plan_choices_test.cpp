@@ -102,4 +102,9 @@ TEST_CASE("plan choices: one that cannot be written down is given to nobody") {
   PlanChoices choices;
   choices.on_change([](const std::string&) { throw Error("no room"); });
   CHECK(error_of([&] { choices.of("p", [] { return PlanChoice{"a", 1, 0, 1}; }); }) == "no room");
+  CHECK(error_of([&] { choices.of("p", never); }) == "no room");  // nor to who asks next
+  std::string told;
+  choices.on_change([&](const std::string& csv) { told = csv; });
+  CHECK(choices.of("p", never).plan == "a");
+  CHECK(contains(told, "\np,a,1,0,1\n"));
 }
