@@ -293,14 +293,15 @@ TEST_CASE("SASS: the augmentation is what the tour says") {
       {"instructions", [](const KernelCode& k) { return k.order.size(); }}};
   int compared = 0;
   for (const KernelCode& k : kernels_of(*all, "augment", "images_kernel<bf16>")) {
-    for (const auto& [name, figure] : figures) {
+    for (const auto& entry : figures) {
+      const std::string& name = entry.first;
       INFO(k.text(), ": ", name);
       std::smatch row;
       const std::regex line("\\| " + name + " \\| ([0-9,]+) \\| ([0-9,]+) \\|");
       REQUIRE(std::regex_search(tour, row, line));
       std::string said = row[k.arch == "sm_80" ? 1 : 2];
       std::erase(said, ',');
-      CHECK(std::to_string(figure(k)) == said);
+      CHECK(std::to_string(entry.second(k)) == said);
       ++compared;
     }
   }
