@@ -84,3 +84,9 @@ TEST_CASE("program: bad usage exits 2 with a line on standard error") {
     CHECK(!result.err.empty());
   }
 }
+
+TEST_CASE("program: its worker is not for hands") {
+  const CommandResult result = gliograd::test::gliograd({"decode-worker"});
+  CHECK(result.code == 2);
+  CHECK(contains(result.err, "by the program itself"));
+}
