@@ -73,8 +73,10 @@ inline const Entry<void(Queue, int row, DType, const void* dy, const void* y, vo
 /// y[i] = a[i] + b[i].
 inline const Entry<void(Queue, DType, const void* a, const void* b, void* y, int64_t n)>
     elementwise_sums{"elementwise_sums"};
-/// y[row, c] += bias[c]; y is [rows, channels] and as aligned as bias.
-inline const Entry<void(Queue, DType, int64_t rows, int64_t channels, const void* bias, void* y)>
+/// y[row, c] += bias[c], and with `relu` the larger of that and 0; y is [rows, channels] and as
+/// aligned as bias.
+inline const Entry<void(Queue, DType, int64_t rows, int64_t channels, const void* bias, bool relu,
+                        void* y)>
     add_to_rows{"add_to_rows"};
 
 }  // namespace gliograd::kernels

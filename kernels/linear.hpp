@@ -20,6 +20,7 @@ struct LinearShape {
   int64_t n = 0, in = 0, out = 0;
   DType dtype = DType::f32;  // of all but dweight
   bool bias = false;         // forward adds one, in the product's epilogue
+  bool relu = false;         // forward ends in max(y, 0), there too
   bool tf32 = false;         // f32 factors may be rounded to TF32's 10 bits
 
   // NOLINTNEXTLINE(modernize-use-nullptr): it has none

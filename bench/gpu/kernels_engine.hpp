@@ -3,8 +3,8 @@
 // that each launch must move at least over the bandwidth of a copy in the same run.
 //
 // Some never have so much to do, and are told by their time alone (beyond_caches: false): those
-// that join the sums of blocks (batch norm's, the losses', a depthwise convolution's, the
-// optimizer's decision), since the number of blocks is bounded; and the labels of a batch. Left out
+// that join the sums of blocks (the losses', a depthwise convolution's), since the number of blocks
+// is bounded; and the labels of a batch. Left out
 // are batch_norm_from_running (some numbers a channel, in evaluation), loss_scale and end_batch
 // (one number each), and the convolutions that stand in where cuDNN has no plan, which arithmetic
 // bounds.
@@ -181,7 +181,7 @@ class KernelsEngine final : public Engine {
     for (int64_t run = 0; run <= runs; ++run) {
       copy_into(sum, x);
       add_into(sum, x);
-      kernels::add_to_rows(stream.queue(), dtype, rows, kChannels, bias.raw(), x.raw());
+      kernels::add_to_rows(stream.queue(), dtype, rows, kChannels, bias.raw(), false, x.raw());
       take(log, concat_text(rows, " rows of ", kChannels), run > 0);
     }
   }

@@ -70,11 +70,17 @@ struct Cudnn {
                              workspace);
   }
   static std::string text(Pass pass, const Shape& shape) { return text_of(pass, shape); }
+  static Shape bare(Shape shape) {
+    shape.bias = false;
+    return shape;
+  }
+  static void epilogue(Stream& stream, const Shape&, const Tensor& bias, Tensor& result) {
+    add_bias(stream, bias, false, result);
+  }
 };
 
 bool run_cudnn(Stream& stream, kernels::ConvPass pass, const kernels::ConvShape& shape,
-               const Tensor& first, const Tensor& second, const Tensor& bias,
-               const Tensor& result) {
+               const Tensor& first, const Tensor& second, const Tensor& bias, Tensor& result) {
   return stream.local<VendorProducts<Cudnn>>().run(stream, pass, shape,
                                                    {first, second, bias, result});
 }

@@ -9,6 +9,7 @@
 #include "engine/core/parallel.hpp"
 #include "engine/core/simd.hpp"
 #include "engine/ops/case.hpp"
+#include "engine/ops/fused_relu.hpp"
 #include "engine/ops/panels.hpp"
 #include "engine/ops/path.hpp"
 #include "engine/tensor/layout.hpp"
@@ -125,6 +126,28 @@ class ElementwiseNode final : public Node {
   double parameter_;
 };
 
+// y may be x.
+void compute(Stream& stream, int row, const Tensor& x, Tensor& y, double parameter) {
+  switch (path_of(x)) {
+    case Path::reference:
+      values_of(Rows{}, row, x.data<double>(), y.data<double>(), x.size(), parameter);
+      break;
+    case Path::cpu:
+      with_cpu_type(x, [&](auto t) {
+        using T = decltype(t);
+        parallel_for(stream.threads(), memory_size(x), kGrain, [&](int64_t begin, int64_t end) {
+          values_cpu(row, x.data<T>() + begin, y.data<T>() + begin, end - begin,
+                     static_cast<float>(parameter));
+        });
+      });
+      break;
+    case Path::cuda:
+      kernels::elementwise_values(stream.queue(), row, x.dtype, x.raw(), y.raw(), x.size(),
+                                  static_cast<float>(parameter));
+      break;
+  }
+}
+
 template <class Row>
 Tensor elementwise(Tape& tape, const Tensor& any, double parameter = 0) {
   constexpr int kRow = row_of<Row>();
@@ -132,25 +155,7 @@ Tensor elementwise(Tape& tape, const Tensor& any, double parameter = 0) {
   check_computable(Row::kName, any);
   const Tensor x = keeps_padding(kRow) ? any : to_layout(any, Layout::nhwc);
   Tensor y = empty_like(x);
-  switch (path_of(x)) {
-    case Path::reference:
-      values_of(Rows{}, kRow, x.data<double>(), y.data<double>(), x.size(), parameter);
-      break;
-    case Path::cpu:
-      with_cpu_type(x, [&](auto t) {
-        using T = decltype(t);
-        parallel_for(tape.stream().threads(), memory_size(x), kGrain,
-                     [&](int64_t begin, int64_t end) {
-                       values_cpu(kRow, x.data<T>() + begin, y.data<T>() + begin, end - begin,
-                                  static_cast<float>(parameter));
-                     });
-      });
-      break;
-    case Path::cuda:
-      kernels::elementwise_values(tape.queue(), kRow, x.dtype, x.raw(), y.raw(), x.size(),
-                                  static_cast<float>(parameter));
-      break;
-  }
+  compute(tape.stream(), kRow, x, y, parameter);
   return tape.record(y, {any}, ElementwiseNode(kRow, Row::kName, y, parameter));
 }
 
@@ -168,6 +173,13 @@ class AddNode final : public Node {
 // ---- entries ----------------------------------------------------------------------------------
 
 Tensor relu(Tape& tape, const Tensor& x) { return elementwise<Relu>(tape, x); }
+
+void apply_relu(Stream& stream, Tensor& y) { compute(stream, row_of<Relu>(), y, y, 0); }
+
+Tensor record_relu(Tape& tape, const Tensor& recorded) {
+  const Tensor y = recorded.detached();
+  return tape.record(y, {recorded}, ElementwiseNode(row_of<Relu>(), Relu::kName, y, 0));
+}
 
 Tensor leaky_relu(Tape& tape, const Tensor& x, double slope) {
   GG_CHECK(slope >= 0, "leaky_relu: slope must not be negative; got ", slope);

@@ -5,6 +5,7 @@
 #include "engine/core/parallel.hpp"
 #include "engine/core/simd.hpp"
 #include "engine/ops/case.hpp"
+#include "engine/ops/fused_relu.hpp"
 #include "engine/ops/linear_cuda.hpp"
 #include "engine/ops/path.hpp"
 #include "kernels/cpu/product.hpp"
@@ -179,7 +180,8 @@ class LinearNode final : public Node {
 
 // ---- Entry ------------------------------------------------------------------------------------
 
-Tensor linear(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bias) {
+Tensor linear(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bias,
+              Activation activation) {
   const OpRange range(tape, "linear");
   GG_CHECK(x.defined() && x.rank() == 2, "linear: x must be [N, in]; got ", x.shape);
   GG_CHECK(weight.defined() && weight.rank() == 2, "linear: weight must be [out, in]; got ",
@@ -196,26 +198,34 @@ Tensor linear(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& b
              ", one value per row of weight ", weight.shape, "; got ", bias.shape);
     GG_CHECK(bias.dtype == x.dtype, "linear: bias must be ", x.dtype, " as x is; got ", bias.dtype);
   }
+  GG_CHECK(activation == Activation::none || activation == Activation::relu,
+           "linear: the activation must be none or relu");
+  const bool relu = activation == Activation::relu;
+  Stream& stream = tape.stream();
   Tensor y = empty_like(x, {x.dim(0), weight.dim(0)});
   switch (path_of(x)) {
     case Path::reference: forward_reference(x, weight, bias, y); break;
-    case Path::cpu: forward_cpu(tape.stream(), x, weight, bias, y); break;
-    case Path::cuda: linear_cuda::forward(tape.stream(), x, weight, bias, y); break;
+    case Path::cpu: forward_cpu(stream, x, weight, bias, y); break;
+    case Path::cuda: linear_cuda::forward(stream, x, weight, bias, relu, y); break;
   }
+  if (relu && path_of(x) != Path::cuda) apply_relu(stream, y);
   std::vector<Tensor> inputs = {x, weight};
   if (bias.defined()) inputs.push_back(bias);
-  return tape.record(std::move(y), std::move(inputs), LinearNode(x, weight, bias.defined()));
+  y = tape.record(std::move(y), std::move(inputs), LinearNode(x, weight, bias.defined()));
+  return relu ? record_relu(tape, y) : y;
 }
 
 // ---- Cases ------------------------------------------------------------------------------------
 
 namespace {
 
-CaseRow row(const std::string& label, int64_t n, int64_t in, int64_t out, bool bias) {
+CaseRow row(const std::string& label, int64_t n, int64_t in, int64_t out, bool bias,
+            Activation activation = Activation::none) {
   CaseRow r{.label = label,
             .inputs = {{.shape = {n, in}, .batch = true}, {.shape = {out, in}}},
-            .op = [](Tape& tape, const std::vector<Tensor>& inputs) {
-              return linear(tape, inputs[0], inputs[1], inputs.size() > 2 ? inputs[2] : Tensor{});
+            .op = [activation](Tape& tape, const std::vector<Tensor>& inputs) {
+              return linear(tape, inputs[0], inputs[1], inputs.size() > 2 ? inputs[2] : Tensor{},
+                            activation);
             }};
   if (bias) r.inputs.push_back({.shape = {out}});
   return r;
@@ -234,6 +244,9 @@ const bool kCase = register_case({
     .rows = {row("odd sizes", 3, 7, 5, true), row("size one", 1, 1, 1, false),
              row("no bias", 17, 33, 2, false), row("rows of whole 16 bytes", 5, 24, 16, true),
              row("the same, no bias", 9, 8, 40, false),
+             row("ReLU, odd sizes", 6, 7, 5, true, Activation::relu),
+             row("ReLU, rows of whole 16 bytes", 5, 24, 16, true, Activation::relu),
+             row("ReLU, no bias", 9, 8, 16, false, Activation::relu),
              bench_row("ResNet-50's head", 32, 2048, 1000)},
     .f32_tolerance = 3e-6,
 });

@@ -1,6 +1,7 @@
 #include "engine/ops/linear_cuda.hpp"
 
 #include "engine/device/fallbacks.hpp"
+#include "engine/ops/fused_relu.hpp"
 #include "engine/ops/vendor_products.hpp"
 #include "kernels/conv.hpp"
 #include "kernels/linear.hpp"
@@ -10,13 +11,11 @@ namespace {
 
 using kernels::LinearPass;
 
-kernels::LinearShape shape_of(const Stream& stream, const Tensor& x, const Tensor& weight,
-                              bool bias) {
+kernels::LinearShape shape_of(const Stream& stream, const Tensor& x, const Tensor& weight) {
   return {.n = x.dim(0),
           .in = x.dim(1),
           .out = weight.dim(0),
           .dtype = x.dtype,
-          .bias = bias,
           .tf32 = stream.tf32() && x.dtype == DType::f32};
 }
 
@@ -74,13 +73,23 @@ struct Cublaslt {
     const char* const passes[] = {"forward", "data", "weights"};
     return concat_text("linear ", passes[static_cast<int>(pass)], ' ',
                        s.tf32 ? "tf32" : name_of(s.dtype), ' ', s.n, 'x', s.in, " to ", s.out,
-                       s.bias ? " + bias" : "");
+                       s.bias ? " + bias" : "", s.relu ? " + relu" : "");
+  }
+  static Shape bare(Shape shape) {
+    shape.bias = shape.relu = false;
+    return shape;
+  }
+  static void epilogue(Stream& stream, const Shape& shape, const Tensor& bias, Tensor& result) {
+    if (shape.bias) {
+      add_bias(stream, bias, shape.relu, result);
+    } else {
+      apply_relu(stream, result);
+    }
   }
 };
 
 bool run_cublaslt(Stream& stream, LinearPass pass, const kernels::LinearShape& shape,
-                  const Tensor& first, const Tensor& second, const Tensor& bias,
-                  const Tensor& result) {
+                  const Tensor& first, const Tensor& second, const Tensor& bias, Tensor& result) {
   if (!has_whole_rows(shape)) return false;
   return stream.local<VendorProducts<Cublaslt>>().run(stream, pass, shape,
                                                       {first, second, bias, result});
@@ -88,17 +97,21 @@ bool run_cublaslt(Stream& stream, LinearPass pass, const kernels::LinearShape& s
 
 }  // namespace
 
-void forward(Stream& stream, const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
-  const kernels::LinearShape shape = shape_of(stream, x, weight, bias.defined());
+void forward(Stream& stream, const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu,
+             Tensor& y) {
+  kernels::LinearShape shape = shape_of(stream, x, weight);
+  shape.bias = bias.defined();
+  shape.relu = relu;
   if (run_cublaslt(stream, LinearPass::forward, shape, x, weight, bias, y)) return;
   note_fallback(stream, shape, "forward");
   kernels::conv_direct_forward(stream.queue(), pixel_of(x, weight), x.raw(), weight.raw(),
                                bias.defined() ? bias.raw() : nullptr, y.raw());
+  if (relu) apply_relu(stream, y);
 }
 
 void backward(Stream& stream, const Tensor& x, const Tensor& weight, const Tensor& dy, Tensor& dx,
               Tensor& dw, Tensor& db) {
-  const kernels::LinearShape shape = shape_of(stream, x, weight, false);
+  const kernels::LinearShape shape = shape_of(stream, x, weight);
   const kernels::ConvShape pixel = pixel_of(x, weight);
   const kernels::Queue queue = stream.queue();
   if (dx.defined() && !run_cublaslt(stream, LinearPass::data, shape, dy, weight, {}, dx)) {

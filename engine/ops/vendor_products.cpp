@@ -5,6 +5,7 @@
 #include "engine/core/log.hpp"
 #include "engine/device/allocator.hpp"
 #include "engine/device/plan_choices.hpp"
+#include "kernels/elementwise.hpp"
 
 namespace gliograd {
 namespace {
@@ -104,6 +105,11 @@ PlanChoice fastest(Stream& stream, const TimedProduct& product) {
 }
 
 }  // namespace
+
+void add_bias(Stream& stream, const Tensor& bias, bool relu, Tensor& result) {
+  kernels::add_to_rows(stream.queue(), result.dtype, result.size() / bias.size(), bias.size(),
+                       bias.raw(), relu, result.raw());
+}
 
 bool take_fastest_plan(Stream& stream, const TimedProduct& product) {
   const auto time = [&] { return fastest(stream, product); };

@@ -1,6 +1,6 @@
 // Products of a vendor library on a GPU (convolutions through cuDNN, linear layers through
-// cuBLASLt): which of its plans computes one, and whether a bias is added in the product's kernel
-// or behind it. Only conv_cuda.cpp and linear_cuda.cpp include this.
+// cuBLASLt): which of its plans computes one, and whether its epilogue (a bias, a ReLU) is computed
+// in the product's kernel or behind it. Only conv_cuda.cpp and linear_cuda.cpp include this.
 #pragma once
 #include <algorithm>
 #include <functional>
@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "engine/tensor/tensor.hpp"
-#include "kernels/elementwise.hpp"
 #include "kernels/runtime.hpp"
 #include "kernels/vendor_plan.hpp"
 
@@ -29,9 +28,13 @@ struct TimedProduct {
 /// Errors: OutOfMemory where no plan had room; DeviceError where the GPU itself has failed.
 bool take_fastest_plan(Stream& stream, const TimedProduct& product);
 
+/// result[row, c] += bias[c], and with `relu` the larger of that and 0: a launch.
+void add_bias(Stream& stream, const Tensor& bias, bool relu, Tensor& result);
+
 /// A library's handle and choices, which live as long as their stream. Library has the types
 /// Handle, Pass and Shape (with a flag `bias`), and make, free, workspace, list, take, run and
-/// text: kernels/conv.hpp and kernels/linear.hpp say what they do.
+/// text: kernels/conv.hpp and kernels/linear.hpp say what they do. Besides, bare(shape) is the
+/// product without its epilogue, and epilogue(stream, shape, bias, result) computes that alone.
 template <class Library>
 class VendorProducts {
  public:
@@ -41,7 +44,7 @@ class VendorProducts {
     const Tensor& first;
     const Tensor& second;
     const Tensor& bias;  // read where the shape says that there is one
-    const Tensor& result;
+    Tensor& result;
   };
 
   VendorProducts() = default;
@@ -62,7 +65,7 @@ class VendorProducts {
       decide(stream, product, operands);
     }
     if (refused_.count(product) != 0) return false;
-    if (shape.bias && workspace(stream, product) < 0) apart_.insert(product);
+    if (Library::bare(shape) != shape && workspace(stream, product) < 0) apart_.insert(product);
     const int64_t bytes = workspace(stream, product);
     if (bytes < 0) return false;
     compute(stream, product, operands, room(stream, bytes));
@@ -72,14 +75,13 @@ class VendorProducts {
  private:
   using Product = std::tuple<Pass, Shape>;
 
-  // What the library computes of a product: all, or all but the bias.
-  Product served(Product product) const {
-    if (apart_.count(product) != 0) std::get<Shape>(product).bias = false;
+  static Product bare(Product product) {
+    std::get<Shape>(product) = Library::bare(std::get<Shape>(product));
     return product;
   }
-  static Product without_bias(Product product) {
-    std::get<Shape>(product).bias = false;
-    return product;
+  // What the library computes of a product: all, or all but the epilogue.
+  Product served(const Product& product) const {
+    return apart_.count(product) != 0 ? bare(product) : product;
   }
 
   int64_t workspace(const Stream& stream, const Product& product) const {
@@ -94,21 +96,20 @@ class VendorProducts {
     const auto [pass, shape] = served(product);
     Library::run(handle_, pass, shape, stream.deterministic(), o.first.raw(), o.second.raw(),
                  shape.bias ? o.bias.raw() : nullptr, o.result.raw(), room.raw());
-    if (std::get<Shape>(product).bias && !shape.bias) {
-      kernels::add_to_rows(stream.queue(), o.result.dtype, o.result.size() / o.bias.size(),
-                           o.bias.size(), o.bias.raw(), o.result.raw());
+    if (apart_.count(product) != 0) {
+      Library::epilogue(stream, std::get<Shape>(product), o.bias, o.result);
     }
   }
 
-  // The way apart is one of a product's plans: that of the product without bias, which is chosen
-  // before, and a launch of its own. In 16 bits it rounds once more than a plan that adds the bias.
+  // The way apart is one of a product's plans: that of the bare product, which is chosen before,
+  // and a launch of its own. In 16 bits it rounds once more than a plan that does all.
   void decide(Stream& stream, const Product& product, const Operands& operands) {
     if (decided_.count(product) != 0) return;
-    const Product bare = without_bias(product);
-    const bool bias = bare != product;
-    if (bias) decide(stream, bare, operands);
+    const Product part = bare(product);
+    const bool divides = part != product;
+    if (divides) decide(stream, part, operands);
     const auto bytes_apart = [&] {
-      return bias && refused_.count(bare) == 0 ? workspace(stream, bare) : -1;
+      return divides && refused_.count(part) == 0 ? workspace(stream, part) : -1;
     };
     const auto& [pass, shape] = product;
     const bool taken = take_fastest_plan(
@@ -136,13 +137,13 @@ class VendorProducts {
     decided_.insert(product);
   }
 
-  static constexpr const char* kApart = "bias apart";
+  static constexpr const char* kApart = "epilogue apart";
 
   bool made_ = false;
   typename Library::Handle handle_;
   std::set<Product> decided_;
   std::set<Product> refused_;  // which no plan computes
-  std::set<Product> apart_;    // whose bias is added behind the product
+  std::set<Product> apart_;    // which the library computes bare
 };
 
 }  // namespace gliograd

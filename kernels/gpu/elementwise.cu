@@ -68,13 +68,16 @@ __device__ __forceinline__ int64_t column_of(int64_t i, int64_t columns, int64_t
 // kCount divides the number of columns, so that a pack lies in one row.
 template <int kCount, class T>
 __global__ void __launch_bounds__(kPackThreads)
-    add_to_rows_kernel(T* y, const T* bias, int64_t n, int64_t columns) {
+    add_to_rows_kernel(T* y, const T* bias, bool relu, int64_t n, int64_t columns) {
   for_each_pack<kCount>(n, [&](int64_t i, bool) {
     float v[kCount], b[kCount];
     load_pack(v, y + i);
     load_pack(b, bias + column_of(i, columns, n));
     GG_UNROLL
-    for (int k = 0; k < kCount; ++k) v[k] += b[k];
+    for (int k = 0; k < kCount; ++k) {
+      v[k] += b[k];
+      if (relu) v[k] = elementwise::Relu::value(v[k], 0.0f);
+    }
     store_pack(y + i, v);
   });
 }
@@ -129,7 +132,8 @@ void sums(Queue queue, DType type, const void* a, const void* b, void* y, int64_
   });
 }
 
-void add_bias(Queue queue, DType type, int64_t rows, int64_t columns, const void* bias, void* y) {
+void add_bias(Queue queue, DType type, int64_t rows, int64_t columns, const void* bias, bool relu,
+              void* y) {
   const int64_t n = rows * columns;
   if (n == 0) return;
   with_float_type(type, [&](auto t) {
@@ -138,7 +142,7 @@ void add_bias(Queue queue, DType type, int64_t rows, int64_t columns, const void
     Launch shape = shape_of<T>("add_to_rows", n, 2);
     if (!packs) shape.grid = blocks_of_packs(n, 1);
     launch(shape, queue, packs ? add_to_rows_kernel<kPack<T>, T> : add_to_rows_kernel<1, T>,
-           static_cast<T*>(y), static_cast<const T*>(bias), n, columns);
+           static_cast<T*>(y), static_cast<const T*>(bias), relu, n, columns);
   });
 }
 

@@ -110,8 +110,13 @@ Product product_of(LinearPass pass, const LinearShape& s) {
   }
   set(p.operation, CUBLASLT_MATMUL_DESC_TRANSA, of_a);
   set(p.operation, CUBLASLT_MATMUL_DESC_TRANSB, of_b);
-  if (pass == LinearPass::forward && s.bias) {  // one value a row of d: a column of y
+  if (pass == LinearPass::forward && s.relu) {
+    set(p.operation, CUBLASLT_MATMUL_DESC_EPILOGUE,
+        s.bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU);
+  } else if (pass == LinearPass::forward && s.bias) {
     set(p.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+  }
+  if (pass == LinearPass::forward && s.bias) {  // one value a row of d: a column of y
     set(p.operation, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(s.dtype));
     // The heuristic reads its alignment off the pointer, so it must see one as run() will set.
     set(p.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, reinterpret_cast<const void*>(kAligned));

@@ -22,6 +22,21 @@ TEST_CASE("linear: two rows by hand, forward and gradients") {
   }
 }
 
+TEST_CASE("linear: with a ReLU behind it, by hand, forward and gradients") {
+  for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    Tape tape(cpu_stream(), dtype);
+    const Tensor x = tape.watch(tensor({2, 2}, {1, 2, 3, -4}, dtype));
+    const Tensor w = tape.watch(tensor({3, 2}, {1, 0, 0, 1, 1, 1}, dtype));
+    const Tensor b = tape.watch(tensor({3}, {-1, 1, 2}, dtype));
+    const Tensor y = linear(tape, x, w, b, Activation::relu);
+    CHECK(values(y) == std::vector<double>{0, 3, 5, 2, 0, 1});
+    tape.backward(y, tensor({2, 3}, {5, 1, 2, 3, 7, 4}, dtype));  // 5 and 7 meet a 0
+    CHECK(values(tape.gradient(x)) == std::vector<double>{2, 3, 7, 4});
+    CHECK(values(tape.gradient(w)) == std::vector<double>{9, -12, 1, 2, 14, -12});
+    CHECK(values(tape.gradient(b)) == std::vector<double>{3, 1, 6});
+  }
+}
+
 TEST_CASE("linear: the same bits for any number of threads") {
   const uint64_t seed = fresh_seed();
   INFO("seed ", seed);
@@ -61,13 +76,15 @@ TEST_CASE("linear: packed weights are made anew when the parameter changes") {
 }
 
 TEST_CASE("linear: a NaN reaches its row, and no other") {
-  Tape tape = Tape::off(cpu_stream());
-  const auto y = values(linear(tape, tensor({2, 2}, {1, NAN, 1, 1}, DType::f32),
-                               tensor({2, 2}, {0, 0, 1, 1}, DType::f32), {}));
-  CHECK(std::isnan(y[0]));
-  CHECK(std::isnan(y[1]));
-  CHECK(y[2] == 0);
-  CHECK(y[3] == 2);
+  for (const Activation activation : {Activation::none, Activation::relu}) {
+    Tape tape = Tape::off(cpu_stream());
+    const auto y = values(linear(tape, tensor({2, 2}, {1, NAN, 1, 1}, DType::f32),
+                                 tensor({2, 2}, {0, 0, 1, 1}, DType::f32), {}, activation));
+    CHECK(std::isnan(y[0]));
+    CHECK(std::isnan(y[1]));
+    CHECK(y[2] == 0);
+    CHECK(y[3] == 2);
+  }
 }
 
 TEST_CASE("linear: wrong arguments are named with their shapes") {
@@ -85,4 +102,8 @@ TEST_CASE("linear: wrong arguments are named with their shapes") {
   CHECK(contains(error(filled({0, 3}), filled({2, 3}), {}), "nothing to compute: x [0, 3]"));
   CHECK(contains(error(filled({1, 3}), zeros(cpu_stream(), {2, 3}), {}),
                  "weight must be f64 as x is; got f32"));
+  const auto leaky = [&] {
+    linear(tape, filled({1, 3}), filled({2, 3}), {}, Activation::leaky_relu);
+  };
+  CHECK(contains(error_of(leaky), "linear: the activation must be none or relu"));
 }

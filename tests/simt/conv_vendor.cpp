@@ -30,7 +30,7 @@ void free_vendor(ConvVendor vendor) { delete static_cast<Vendor*>(vendor.handle)
 
 int64_t workspace_of(ConvVendor, ConvPass, const ConvShape& s, bool) {
   const int64_t multiple = s.dtype == DType::f32 ? 4 : 8;
-  if (s.bias && !simt::serves_bias()) return -1;
+  if (s.bias && !simt::serves_epilogue()) return -1;
   return s.groups == 1 && s.ci % multiple == 0 && s.co % multiple == 0 ? kWorkspace : -1;
 }
 

@@ -2,6 +2,7 @@
 // that has to be there. It serves rows of whole 16 bytes, where the real one has tensor cores.
 #include <tuple>
 
+#include "kernels/elementwise.hpp"
 #include "kernels/gpu/queue.hpp"
 #include "kernels/linear.hpp"
 #include "tests/simt/device_values.hpp"
@@ -28,7 +29,7 @@ int64_t version() { return 0; }
 
 int64_t workspace_of(LinearVendor, LinearPass, const LinearShape& s) {
   const int64_t multiple = s.dtype == DType::f32 ? 4 : 8;
-  if (s.bias && !simt::serves_bias()) return -1;
+  if ((s.bias || s.relu) && !simt::serves_epilogue()) return -1;
   return s.in % multiple == 0 && s.out % multiple == 0 ? kWorkspace : -1;
 }
 
@@ -57,7 +58,10 @@ void compute(LinearPass pass, const LinearShape& s, const void* first, const voi
     const auto added = read_values(bias, s.out, s.dtype);
     for (size_t y = 0; y < sums.size(); ++y) sums[y] += added[y % added.size()];
   }
-  for (double& sum : sums) sum = simt::rounded_by(plan, sum);
+  for (double& sum : sums) {
+    sum = simt::rounded_by(plan, sum);
+    if (forward && s.relu) sum = elementwise::Relu::value(sum, 0.0);
+  }
   write_values(result, {sums.begin(), sums.end()},
                pass == LinearPass::weights ? DType::f32 : s.dtype);
 }
@@ -77,7 +81,7 @@ void run(LinearVendor vendor, LinearPass pass, const LinearShape& shape, const v
   const Vendor& own = *static_cast<Vendor*>(vendor.handle);
   const Queue queue = own.queue;
   const size_t plan = own.taken.of({pass, shape});
-  const double delay = simt::plan_delay(plan, shape.bias);
+  const double delay = simt::plan_delay(plan, shape.bias || shape.relu);
   if (delay < 0) throw DeviceError("cuBLASLt, emulated: this plan does not run");
   LaunchScope scope(queue, {"cuBLASLt, emulated", kNoGrid, kNoGrid, 0, shape.cost()});
   simt::queue_work(stream_of(queue), [=] {

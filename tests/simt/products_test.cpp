@@ -108,7 +108,7 @@ TEST_CASE(
     const auto plans = std::make_shared<PlanChoices>();
     const auto stream = Stream::cuda(0, {.plans = plans});
     simt::set_plan_delays({4000, 0, 9000});
-    simt::set_bias_delay(apart ? 2000 : 0);
+    simt::set_epilogue_delay(apart ? 2000 : 0);
     simt::set_bare_delay(apart ? 0 : 2000);
     CHECK(distance(convolved(*stream, seed), wanted) < 1e-6);
     LaunchLog log(*stream);
@@ -117,7 +117,7 @@ TEST_CASE(
     for (const kernels::RecordedLaunch& one : log.take()) behind += one.name == "add_to_rows";
     CHECK(behind == (apart ? 2 : 0));
     simt::set_plan_delays({});
-    simt::set_bias_delay(0);
+    simt::set_epilogue_delay(0);
     simt::set_bare_delay(0);
     INFO(plans->csv());
     std::map<std::string, std::string> chosen;
@@ -128,7 +128,7 @@ TEST_CASE(
     }
     const std::string conv = "conv forward f32 2x5x6x8 to 5x6x16 by 3x3 / 1 from -1:-1";
     const std::string linear = "linear forward f32 3x72 to 16";
-    const std::string with = apart ? "bias apart" : "engine 2: b";
+    const std::string with = apart ? "epilogue apart" : "engine 2: b";
     CHECK(chosen == std::map<std::string, std::string>{{"product", "plan"},
                                                        {conv, "engine 2: b"},
                                                        {conv + " + bias", with},
@@ -142,23 +142,64 @@ TEST_CASE(
   expect_nothing();
 }
 
+TEST_CASE("GPU products: a ReLU is computed in the product's kernel or behind it, timed too") {
+  simt::set_device({.order = simt::Order::any, .seed = fresh_seed()});
+  const auto cpu = Stream::cpu();
+  const uint64_t seed = fresh_seed();
+  const auto activated = [&](Stream& stream, bool bias, int64_t out) {
+    Tape tape = Tape::off(stream);
+    const Tensor x = random_tensor(stream, {5, 24}, seed, DType::f32);
+    const Tensor w = random_tensor(stream, {out, 24}, seed + 1, DType::f32);
+    const Tensor b = bias ? random_tensor(stream, {out}, seed + 2, DType::f32) : Tensor{};
+    return to_values(linear(tape, x, w, b, Activation::relu));
+  };
+  for (const bool bias : {true, false}) {
+    const std::vector<double> wanted = activated(*cpu, bias, 16);
+    const std::string product =
+        concat_text("linear forward f32 5x24 to 16", bias ? " + bias" : "", " + relu,");
+    for (const bool apart : {true, false}) {
+      const auto plans = std::make_shared<PlanChoices>();
+      const auto stream = Stream::cuda(0, {.plans = plans});
+      simt::set_epilogue_delay(apart ? 2000 : 0);
+      simt::set_bare_delay(apart ? 0 : 2000);
+      activated(*stream, bias, 16);
+      LaunchLog log(*stream);
+      CHECK(distance(activated(*stream, bias, 16), wanted) < 1e-6);
+      std::vector<std::string> names;
+      for (const kernels::RecordedLaunch& one : log.take()) {
+        if (one.name.find("copy") == std::string::npos) names.push_back(one.name);
+      }
+      simt::set_epilogue_delay(0);
+      simt::set_bare_delay(0);
+      std::vector<std::string> launched = {"cuBLASLt, emulated"};
+      if (apart) launched.push_back(bias ? "add_to_rows" : "relu");
+      CHECK(names == launched);
+      CHECK(plans->csv().find(product + (apart ? "epilogue apart," : "engine ")) !=
+            std::string::npos);
+    }
+    // Rows that cuBLASLt does not serve.
+    CHECK(distance(activated(*Stream::cuda(), bias, 15), activated(*cpu, bias, 15)) < 1e-6);
+  }
+  expect_nothing();
+}
+
 TEST_CASE("GPU products: where no plan adds a bias, one without is taken and the bias follows") {
   simt::set_device({.order = simt::Order::any, .seed = fresh_seed()});
   const auto plans = std::make_shared<PlanChoices>();
   const auto cpu = Stream::cpu(), first = Stream::cuda(), timed = Stream::cuda(0, {.plans = plans});
   const uint64_t seed = fresh_seed();
-  simt::set_bias_delay(-1);
+  simt::set_epilogue_delay(-1);
   const std::vector<double> got = convolved(*first, seed), chosen = convolved(*timed, seed);
-  simt::set_bias_delay(0);
+  simt::set_epilogue_delay(0);
   const std::vector<double> wanted = convolved(*cpu, seed);
   CHECK(distance(got, wanted) < 1e-6);
   CHECK(distance(chosen, wanted) < 1e-6);
   CHECK(first->local<Fallbacks>().counts().empty());
-  CHECK(plans->csv().find(" + bias,bias apart,") != std::string::npos);
+  CHECK(plans->csv().find(" + bias,epilogue apart,") != std::string::npos);
   // In 16 bits the product is rounded once more: two halves of a unit, of sums near one.
-  simt::set_bias_delay(-1);
+  simt::set_epilogue_delay(-1);
   const std::vector<double> narrow = convolved(*first, seed, DType::bf16);
-  simt::set_bias_delay(0);
+  simt::set_epilogue_delay(0);
   const auto fused = Stream::cuda();
   const double twice = distance(narrow, convolved(*cpu, seed, DType::bf16));
   CHECK(twice < 0x1p-8);

@@ -17,12 +17,12 @@ constexpr std::array<const char*, 3> kPlans = {"engine 1: a", "engine 2: b", "en
 /// Each plan takes so many ms longer from now on, by the clock of events, or fails where that is
 /// negative.
 void set_plan_delays(const std::array<double, 3>& ms);
-/// A product takes so much longer where it adds a bias itself (negative: no plan does), or where it
-/// has none to add.
-void set_bias_delay(double ms);
+/// A product takes so much longer where it has an epilogue (negative: no plan serves one), or where
+/// it has none.
+void set_epilogue_delay(double ms);
 void set_bare_delay(double ms);
-double plan_delay(size_t plan, bool bias);
-bool serves_bias();
+double plan_delay(size_t plan, bool epilogue);
+bool serves_epilogue();
 
 /// What `plan` makes of a sum.
 inline double rounded_by(size_t plan, double sum) {

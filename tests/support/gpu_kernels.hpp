@@ -11,6 +11,7 @@
 #include "engine/ops/augment_cuda.hpp"
 #include "engine/ops/case.hpp"
 #include "engine/ops/elementwise.hpp"
+#include "engine/ops/linear.hpp"
 #include "engine/optim/batch_end.hpp"
 #include "engine/optim/optimizer.hpp"
 #include "engine/tensor/cast.hpp"
@@ -30,6 +31,7 @@ class EveryKernel {
       batches(dtype);
       sums(dtype);
       biases(dtype);
+      not_a_number(dtype);
       transfers(dtype);
     }
     using Kind = OptimizerOptions::Kind;
@@ -133,17 +135,40 @@ class EveryKernel {
   void biases(DType dtype) {
     constexpr int64_t kRows = 33;
     for (const int64_t channels : {1, 7, 8, 31, 32, 33, 257, 264}) {
-      std::vector<double> y, bias, sums;
+      std::vector<double> y, bias, sums, positive;
       for (int64_t c = 0; c < channels; ++c) bias.push_back(static_cast<double>(c * 5 % 23) - 11);
       for (int64_t i = 0; i < kRows * channels; ++i) {
         y.push_back(static_cast<double>((i * 7 + channels) % 61) - 30);
         sums.push_back(y.back() + bias[static_cast<size_t>(i % channels)]);
+        positive.push_back(std::max(0.0, sums.back()));
       }
-      const Tensor there = from_values(gpu_, {kRows, channels}, y, dtype);
       const Tensor added = from_values(gpu_, {channels}, bias, dtype);
-      kernels::add_to_rows(gpu_.queue(), dtype, kRows, channels, added.raw(), there.raw());
-      near(concat_text("add_to_rows, ", dtype, ", ", channels), there,
-           from_values(cpu_, {kRows, channels}, sums), 0);
+      for (const bool relu : {false, true}) {
+        const Tensor there = from_values(gpu_, {kRows, channels}, y, dtype);
+        kernels::add_to_rows(gpu_.queue(), dtype, kRows, channels, added.raw(), relu, there.raw());
+        near(concat_text("add_to_rows, ", dtype, ", ", channels, relu ? ", ReLU" : ""), there,
+             from_values(cpu_, {kRows, channels}, relu ? positive : sums), 0);
+      }
+    }
+  }
+
+  // Through the ReLU of a product, be it the library's or our own: to its row, and no other.
+  void not_a_number(DType dtype) {
+    constexpr int64_t kIn = 64;
+    for (const int64_t out : {64, 5}) {  // cuBLASLt's, and the own kernels'
+      std::vector<double> x(2 * kIn, 1);
+      x[0] = NAN;
+      Tape tape = Tape::off(gpu_, dtype);
+      const std::vector<double> y = to_values(
+          linear(tape, from_values(gpu_, {2, kIn}, x, dtype),
+                 from_values(gpu_, {out, kIn}, std::vector<double>(out * kIn, -1), dtype),
+                 from_values(gpu_, {out}, std::vector<double>(out, 70), dtype), Activation::relu));
+      int64_t right = 0;
+      for (int64_t o = 0; o < out; ++o) {
+        right += std::isnan(y[static_cast<size_t>(o)]) && y[static_cast<size_t>(out + o)] == 6;
+      }
+      check(concat_text("NaN through linear and ReLU, ", dtype, ", ", out),
+            static_cast<double>(out - right), 0);
     }
   }
 
