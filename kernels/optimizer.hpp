@@ -1,11 +1,11 @@
 // Optimizers: the arithmetic of one weight in f32, which CPU and GPU share, and the launches of a
 // step on a GPU. Formulas and sources: engine/optim/optimizer.hpp.
 //
-// A step on a GPU is three launches, whatever the number of parameters: the sums of squares of all
-// gradients, chunk by chunk; one block that joins them and decides all that the step needs; one
-// pass over all weights. Nothing in it comes from the host but pointers that stay the same.
-// Passes over memory: the gradients are read twice, all else that is kept for a weight is read and
-// written once; the 16-bit copy that the next step reads is written in the same pass.
+// A step on a GPU is two launches, whatever the number of parameters: the sums of squares of all
+// gradients, chunk by chunk, of which the last block joins them and decides all that the step
+// needs; one pass over all weights. Nothing in it comes from the host but pointers that stay the
+// same. Passes over memory: the gradients are read twice, all else that is kept for a weight is
+// read and written once; the 16-bit copy that the next step reads is written in the same pass.
 #pragma once
 #include "kernels/entry.hpp"
 #include "kernels/portable_math.hpp"

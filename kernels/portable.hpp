@@ -6,7 +6,10 @@
 #ifdef __CUDACC__
 #define GG_HD __host__ __device__
 #define GG_UNROLL _Pragma("unroll")
+#define GG_UNROLL_BY(n) GG_PRAGMA(unroll n)
+#define GG_PRAGMA(text) _Pragma(#text)
 #else
 #define GG_HD
 #define GG_UNROLL  // only nvcc keeps arrays in registers by it
+#define GG_UNROLL_BY(n)
 #endif

@@ -4,9 +4,9 @@
 
 #include "kernels/batch_norm.hpp"
 #include "kernels/batch_norm_blocks.hpp"
+#include "kernels/gpu/last_block.cuh"
 #include "kernels/gpu/launch.cuh"
 #include "kernels/gpu/pack.cuh"
-#include "kernels/gpu/reduce.cuh"
 
 namespace gliograd::kernels {
 namespace {
@@ -34,6 +34,54 @@ struct Seat {
         inside(channel < cut.channels) {}
 };
 
+// ---- sums over the blocks of rows -------------------------------------------------------------
+
+struct Sums {
+  double a = 0, b = 0;
+};
+
+// Of each channel of this column of blocks the sums over its blocks of rows, in f64 and in an order
+// that the cut alone fixes. For the last block; the first lanes * kWidth threads get one channel
+// each. value(block, channel): what a block has.
+template <int kWidth, class Value>
+__device__ __forceinline__ Sums sum_blocks(const Cut& cut, int64_t channel, const Value& value) {
+  __shared__ Sums shared[kThreads];
+  const int channels = cut.lanes * kWidth;  // a power of two
+  const int slice = static_cast<int>(threadIdx.x) / channels, slices = kThreads / channels;
+  const int blocks = static_cast<int>(gridDim.x);
+  Sums own;
+  if (channel < cut.channels) {
+    GG_UNROLL_BY(8)  // their loads are in flight together
+    for (int block = slice; block < blocks; block += slices) {
+      const Sums one = value(block, channel);
+      own.a += one.a;
+      own.b += one.b;
+    }
+  }
+  shared[threadIdx.x] = own;
+  for (int half = slices / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (slice >= half) continue;
+    const Sums other = shared[threadIdx.x + half * channels];
+    own.a += other.a;
+    own.b += other.b;
+    shared[threadIdx.x] = own;
+  }
+  return own;
+}
+
+// The channel whose sums a thread adds up in sum_blocks().
+template <int kWidth>
+__device__ __forceinline__ int64_t channel_to_sum(const Cut& cut) {
+  const int channels = cut.lanes * kWidth;
+  return static_cast<int64_t>(blockIdx.y) * channels + static_cast<int>(threadIdx.x) % channels;
+}
+// Whether it is this thread that gets them.
+template <int kWidth>
+__device__ __forceinline__ bool gets_sums(const Cut& cut, int64_t channel) {
+  return static_cast<int>(threadIdx.x) < cut.lanes * kWidth && channel < cut.channels;
+}
+
 // ---- moments ----------------------------------------------------------------------------------
 
 // Count, mean and sum of squared distances from it.
@@ -58,9 +106,16 @@ struct Moments {
   }
 };
 
-// partial: for each block of rows the means of its channels, and behind all of those the m2.
+struct MomentsOut {
+  float* partial;  // for each block of rows the means of its channels, behind all of those the m2
+  unsigned* tickets;
+  float eps;
+  BatchNormStats stats;
+  BatchNormRunning running;
+};
+
 template <int kWidth, class T>
-__global__ void __launch_bounds__(kThreads) moments_kernel(const T* x, Cut cut, float* partial) {
+__global__ void __launch_bounds__(kThreads) moments_kernel(const T* x, Cut cut, MomentsOut out) {
   constexpr int kRows = 4;  // at a time: their loads are in flight together
   __shared__ float means[kWidth * kThreads];
   __shared__ float squares[kWidth * kThreads];
@@ -117,40 +172,30 @@ __global__ void __launch_bounds__(kThreads) moments_kernel(const T* x, Cut cut, 
     own.join(counts[other], mean, m2);
     put();
   }
-  if (seat.level != 0 || !seat.inside) return;
-  float* to = partial + blockIdx.x * cut.channels + seat.channel;
-  store_pack(to, own.mean);
-  store_pack(to + static_cast<int64_t>(gridDim.x) * cut.channels, own.m2);
-}
-
-constexpr int kWarps = 4;  // of a block that joins partial results: a warp a channel
-
-// Joins the blocks' moments: M2 = sum of m2_b + n_b * (mean_b - mean)^2.
-__global__ void __launch_bounds__(32 * kWarps)
-    join_moments_kernel(const float* partial, int row_blocks, Cut cut, float eps,
-                        BatchNormStats stats, BatchNormRunning running) {
-  const int64_t channel = blockIdx.x * kWarps + threadIdx.x / 32;
-  if (channel >= cut.channels) return;  // a whole warp
-  const float* means = partial + channel;
-  const float* squares = means + row_blocks * cut.channels;
-  const auto rows_of = [&](int b) {
-    const int64_t left = cut.rows - b * cut.rows_each;
-    return static_cast<double>(left < cut.rows_each ? left : cut.rows_each);
-  };
+  if (seat.level == 0 && seat.inside) {
+    float* to = out.partial + blockIdx.x * cut.channels + seat.channel;
+    store_pack(to, own.mean);
+    store_pack(to + static_cast<int64_t>(gridDim.x) * cut.channels, own.m2);
+  }
+  if (!is_last_block(out.tickets + blockIdx.y, gridDim.x)) return;
+  // With n_b rows in block b, mean = sum of n_b mean_b / m, and var = (sum of m2_b + n_b mean_b^2)
+  // / m - mean^2: in f64 that loses nothing that f32 held.
+  const int64_t channel = channel_to_sum<kWidth>(cut);
+  const Sums all = sum_blocks<kWidth>(cut, channel, [&](int block, int64_t c) {
+    const int64_t left = cut.rows - block * cut.rows_each;
+    const auto n = static_cast<double>(left < cut.rows_each ? left : cut.rows_each);
+    const float* from = out.partial + block * cut.channels + c;
+    const double block_mean = from[0];
+    return Sums{n * block_mean, static_cast<double>(from[gridDim.x * cut.channels]) +
+                                    n * (block_mean * block_mean)};
+  });
+  if (!gets_sums<kWidth>(cut, channel)) return;
   const auto m = static_cast<double>(cut.rows);
-  double sum = 0, m2 = 0;
-  for (int b = static_cast<int>(threadIdx.x) % 32; b < row_blocks; b += 32) {
-    sum += rows_of(b) * means[b * cut.channels];
-  }
-  const double mean = warp_sum(sum) / m;
-  for (int b = static_cast<int>(threadIdx.x) % 32; b < row_blocks; b += 32) {
-    const double d = means[b * cut.channels] - mean;
-    m2 += squares[b * cut.channels] + rows_of(b) * d * d;
-  }
-  const double var = warp_sum(m2) / m;
-  if (threadIdx.x % 32 != 0) return;
-  stats.mean[channel] = static_cast<float>(mean);
-  stats.rstd[channel] = static_cast<float>(1 / sqrt(var + static_cast<double>(eps)));
+  const double mean = all.a / m, raw = all.b / m - mean * mean;
+  const double var = raw < 0 ? 0 : raw;  // rounding; NaN stays
+  out.stats.mean[channel] = static_cast<float>(mean);
+  out.stats.rstd[channel] = static_cast<float>(1 / sqrt(var + static_cast<double>(out.eps)));
+  const BatchNormRunning& running = out.running;
   const double keep = 1 - static_cast<double>(running.momentum), take = running.momentum;
   running.mean[channel] = static_cast<float>(keep * running.mean[channel] + take * mean);
   running.var[channel] =
@@ -233,12 +278,18 @@ __device__ __forceinline__ void gradient_before(const Channels<kWidth>& of,
   for (int k = 0; k < kWidth; ++k) d[k] = sign[k] > 0 ? d[k] : cut_to * d[k];
 }
 
-// partial: for each block of rows sum dp of its channels, and behind all of those sum dp * (x -
-// mean).
+struct SumsOut {
+  float* partial;  // for each block of rows sum dp of its channels, behind all of those sum dp * (x
+                   // - mean)
+  unsigned* tickets;
+  // For each channel the mean of dp and the slope of dp on x - mean; zeros where mean and rstd are
+  // constants.
+  float* factors;
+};
+
 template <int kWidth, class T>
 __global__ void __launch_bounds__(kThreads)
-    sums_kernel(Cut cut, BatchNormGradient args, Activation activation, float slope,
-                float* partial) {
+    sums_kernel(Cut cut, BatchNormGradient args, Activation activation, float slope, SumsOut out) {
   __shared__ float sums[kWidth * kThreads];
   __shared__ float dots[kWidth * kThreads];
   const Seat<kWidth> seat(cut);
@@ -284,35 +335,24 @@ __global__ void __launch_bounds__(kThreads)
     }
     put();
   }
-  if (seat.level != 0 || !seat.inside) return;
-  float* to = partial + blockIdx.x * cut.channels + seat.channel;
-  store_pack(to, sum);
-  store_pack(to + static_cast<int64_t>(gridDim.x) * cut.channels, dot);
-}
-
-// factors: for each channel the mean of dp and the slope of dp on x - mean; zeros where mean and
-// rstd are constants.
-__global__ void __launch_bounds__(32 * kWarps)
-    join_sums_kernel(const float* partial, int row_blocks, Cut cut, BatchNormGradient args,
-                     float* factors) {
-  const int64_t channel = blockIdx.x * kWarps + threadIdx.x / 32;
-  if (channel >= cut.channels) return;  // a whole warp
-  const float* sums = partial + channel;
-  const float* dots = sums + row_blocks * cut.channels;
-  double sum = 0, dot = 0;
-  for (int b = static_cast<int>(threadIdx.x) % 32; b < row_blocks; b += 32) {
-    sum += sums[b * cut.channels];
-    dot += dots[b * cut.channels];
+  if (seat.level == 0 && seat.inside) {
+    float* to = out.partial + blockIdx.x * cut.channels + seat.channel;
+    store_pack(to, sum);
+    store_pack(to + static_cast<int64_t>(gridDim.x) * cut.channels, dot);
   }
-  sum = warp_sum(sum);
-  dot = warp_sum(dot);
-  if (threadIdx.x % 32 != 0) return;
+  if (!is_last_block(out.tickets + blockIdx.y, gridDim.x)) return;
+  const int64_t channel = channel_to_sum<kWidth>(cut);
+  const Sums all = sum_blocks<kWidth>(cut, channel, [&](int block, int64_t c) {
+    const float* from = out.partial + block * cut.channels + c;
+    return Sums{from[0], from[gridDim.x * cut.channels]};
+  });
+  if (!gets_sums<kWidth>(cut, channel)) return;
   const double rstd = args.stats.rstd[channel];
-  args.dbeta[channel] = static_cast<float>(sum);
-  args.dgamma[channel] = static_cast<float>(dot * rstd);
+  args.dbeta[channel] = static_cast<float>(all.a);
+  args.dgamma[channel] = static_cast<float>(all.b * rstd);
   const double share = args.train ? 1.0 / static_cast<double>(cut.rows) : 0.0;
-  factors[channel] = static_cast<float>(sum * share);
-  factors[cut.channels + channel] = static_cast<float>(dot * rstd * rstd * share);
+  out.factors[channel] = static_cast<float>(all.a * share);
+  out.factors[cut.channels + channel] = static_cast<float>(all.b * rstd * rstd * share);
 }
 
 template <int kWidth, class T>
@@ -354,8 +394,18 @@ Cut cut_of(const ChannelBlocks& blocks, const BatchNormShape& shape) {
   return {shape.rows, shape.channels, blocks.rows_each, blocks.lanes};
 }
 
-// A pass that sums: one block for each part of the cut.
-Launch summing(const char* name, const ChannelBlocks& blocks, Cost cost) {
+// One for each column of blocks.
+unsigned* tickets_for(Queue queue, const ChannelBlocks& blocks) {
+  if (blocks.column_blocks > kTickets) throw DeviceError("batch_norm: too many channels");
+  return state_of(queue)->tickets;
+}
+
+// A pass that sums: one block for each part of the cut. Two partial results of each are written for
+// each channel, and read by the last.
+Launch summing(const char* name, const ChannelBlocks& blocks, int64_t channels, Cost cost) {
+  const auto partial = static_cast<double>(2 * blocks.row_blocks * channels);
+  cost.bytes += 2 * partial * sizeof(float);
+  cost.ops += partial;
   return {.name = name,
           .grid = dim3(static_cast<unsigned>(blocks.row_blocks),
                        static_cast<unsigned>(blocks.column_blocks)),
@@ -372,15 +422,6 @@ Launch writing(const char* name, const ChannelBlocks& blocks, int64_t rows, Cost
           .block = kThreads,
           .cost = cost};
 }
-// Two partial results of each block of rows for each channel.
-Launch joining(const char* name, const ChannelBlocks& blocks, int64_t channels) {
-  const auto partial = static_cast<double>(2 * blocks.row_blocks * channels);
-  return {.name = name,
-          .grid = static_cast<unsigned>((channels + kWarps - 1) / kWarps),
-          .block = 32 * kWarps,
-          .cost = {.bytes = partial * sizeof(float), .ops = partial}};
-}
-
 // So many passes over a tensor, and operations a value.
 template <class T>
 Cost cost_of(const BatchNormShape& shape, int passes, int ops) {
@@ -392,13 +433,12 @@ void moments(Queue queue, const BatchNormShape& shape, const void* x, float* scr
              BatchNormStats stats, BatchNormRunning running) {
   const ChannelBlocks blocks(shape.rows, shape.channels);
   const Cut cut = cut_of(blocks, shape);
+  const MomentsOut out = {scratch, tickets_for(queue, blocks), eps, stats, running};
   with_pack(blocks.width, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
-    launch(summing("batch_norm_moments", blocks, cost_of<T>(shape, 1, 4)), queue,
-           moments_kernel<decltype(width)::value, T>, static_cast<const T*>(x), cut, scratch);
+    launch(summing("batch_norm_moments", blocks, shape.channels, cost_of<T>(shape, 1, 4)), queue,
+           moments_kernel<decltype(width)::value, T>, static_cast<const T*>(x), cut, out);
   });
-  launch(joining("batch_norm_join_moments", blocks, shape.channels), queue, join_moments_kernel,
-         scratch, static_cast<int>(blocks.row_blocks), cut, eps, stats, running);
 }
 
 void from_running(Queue queue, int64_t channels, BatchNormRunning running, float eps,
@@ -427,23 +467,22 @@ void backward(Queue queue, const BatchNormShape& shape, const BatchNormGradient&
               float* scratch) {
   const ChannelBlocks blocks(shape.rows, shape.channels);
   const Cut cut = cut_of(blocks, shape);
-  float* factors = scratch + 2 * blocks.row_blocks * shape.channels;
+  const SumsOut out = {scratch, tickets_for(queue, blocks),
+                       scratch + 2 * blocks.row_blocks * shape.channels};
   const int more = (args.y != nullptr ? 1 : 0) + (args.dz != nullptr ? 1 : 0);
   with_pack(blocks.width, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
-    launch(summing("batch_norm_sums", blocks, cost_of<T>(shape, 2 + more, 6)), queue,
-           sums_kernel<decltype(width)::value, T>, cut, args, shape.activation, shape.slope,
-           scratch);
+    launch(summing("batch_norm_sums", blocks, shape.channels, cost_of<T>(shape, 2 + more, 6)),
+           queue, sums_kernel<decltype(width)::value, T>, cut, args, shape.activation, shape.slope,
+           out);
   });
-  launch(joining("batch_norm_join_sums", blocks, shape.channels), queue, join_sums_kernel, scratch,
-         static_cast<int>(blocks.row_blocks), cut, args, factors);
   if (args.dx == nullptr) return;
   with_pack(blocks.width, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     const int reads_y = args.y != nullptr && args.dz == nullptr ? 1 : 0;
     launch(writing("batch_norm_gradient", blocks, shape.rows, cost_of<T>(shape, 3 + reads_y, 6)),
            queue, gradient_kernel<decltype(width)::value, T>, cut, args, shape.activation,
-           shape.slope, factors);
+           shape.slope, static_cast<const float*>(out.factors));
   });
 }
 

@@ -160,7 +160,8 @@ class LaunchRecord {
   std::map<std::tuple<const void*, int, int64_t>, KernelFacts> facts_;
 };
 
-QueueState::QueueState(cudaStream_t made, bool traced) : stream(made), trace(traced) {
+QueueState::QueueState(cudaStream_t made, unsigned* zeros, bool traced)
+    : stream(made), tickets(zeros), trace(traced) {
   if (traced) record = std::make_unique<LaunchRecord>(made);
 }
 QueueState::~QueueState() = default;

@@ -3,6 +3,7 @@
 #include <cfloat>
 #include <cmath>
 
+#include "kernels/gpu/last_block.cuh"
 #include "kernels/gpu/launch.cuh"
 #include "kernels/gpu/pack.cuh"
 #include "kernels/gpu/reduce.cuh"
@@ -27,15 +28,13 @@ __device__ __forceinline__ void for_chunk(const UpdateChunk& chunk, int64_t coun
   }
 }
 
-// ---- the norm ---------------------------------------------------------------------------------
+// ---- the norm, and what follows from it --------------------------------------------------------
 
 // In f64: squares of scaled gradients would leave f32.
-__global__ void __launch_bounds__(kThreads)
-    squares_kernel(const UpdateSlot* slots, const UpdateChunk* chunks, double* partial) {
-  const UpdateChunk chunk = chunks[blockIdx.x];
-  const float* g = slots[chunk.slot].g;
+__device__ __forceinline__ double squares_of(const UpdateSlot& slot, const UpdateChunk& chunk) {
+  const float* g = slot.g;
   double sum = 0;
-  for_chunk(chunk, slots[chunk.slot].count, [&](int64_t i, bool whole, int64_t end) {
+  for_chunk(chunk, slot.count, [&](int64_t i, bool whole, int64_t end) {
     if (whole) {
       float v[kCount];
       load_pack(v, g + i);
@@ -45,16 +44,23 @@ __global__ void __launch_bounds__(kThreads)
       for (; i < end; ++i) sum += static_cast<double>(g[i]) * g[i];
     }
   });
-  sum = block_sum<kThreads>(sum);
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+  return sum;
 }
 
-// One block. Thread 0 decides, then all write the numbers of the slots.
+// A chunk a block; the last block adds them up. There its thread 0 decides, then all write the
+// numbers of the slots.
 __global__ void __launch_bounds__(kThreads)
-    decide_kernel(UpdateSettings settings, UpdateTable table, StepState* state) {
+    decide_kernel(UpdateSettings settings, UpdateTable table, StepState* state, unsigned* ticket) {
   __shared__ UpdateStep step;
   __shared__ double rate;
   double sum = 0;
+  if (table.gradient_chunks > 0) {
+    const UpdateChunk chunk = table.chunks[blockIdx.x];
+    sum = block_sum<kThreads>(squares_of(table.slots[chunk.slot], chunk));
+    if (threadIdx.x == 0) table.partial[blockIdx.x] = sum;
+    sum = 0;
+  }
+  if (!is_last_block(ticket, gridDim.x)) return;
   for (int c = static_cast<int>(threadIdx.x); c < table.gradient_chunks; c += kThreads) {
     sum += table.partial[c];
   }
@@ -224,16 +230,12 @@ void update(Queue queue, const UpdateTable& table, bool ema, const StepState* st
 }
 
 void step(Queue queue, const UpdateSettings& settings, const UpdateTable& table, StepState* state) {
-  if (table.gradient_chunks > 0) {
-    launch(over_chunks("optimizer_squares", table.gradient_chunks, table.bytes_gradients), queue,
-           squares_kernel, table.slots, table.chunks, table.partial);
-  }
-  launch({.name = "optimizer_decide",
-          .grid = 1,
-          .block = kThreads,
-          .cost = {.bytes = 8.0 * table.gradient_chunks +
-                            static_cast<double>(sizeof(UpdateNumbers)) * table.slot_count}},
-         queue, decide_kernel, settings, table, state);
+  Launch decides =
+      over_chunks("optimizer_decide", table.gradient_chunks > 0 ? table.gradient_chunks : 1,
+                  table.bytes_gradients);
+  decides.cost.bytes +=
+      16.0 * table.gradient_chunks + static_cast<double>(sizeof(UpdateNumbers)) * table.slot_count;
+  launch(decides, queue, decide_kernel, settings, table, state, state_of(queue)->tickets);
   if (table.chunk_count == 0) return;
   const bool ema = settings.ema_decay > 0;
   switch (settings.rule) {

@@ -22,17 +22,20 @@ inline const dim3 kNoGrid{0, 0, 0};
 class LaunchRecord;
 
 struct QueueState {
-  QueueState(cudaStream_t made, bool traced);
+  QueueState(cudaStream_t made, unsigned* zeros, bool traced);
   ~QueueState();
   QueueState(const QueueState&) = delete;
   QueueState& operator=(const QueueState&) = delete;
 
   cudaStream_t stream;
+  unsigned* tickets;                     // kTickets zeros in device memory (last_block.cuh)
   bool trace;                            // GLIOGRAD_TRACE: waits for each launch and prints it
   bool keep = false;                     // a record was asked for
   std::unique_ptr<LaunchRecord> record;  // null where neither
   std::vector<const char*> ranges;       // open now, outermost first
 };
+
+constexpr int64_t kTickets = 4096;
 
 inline QueueState* state_of(Queue queue) { return static_cast<QueueState*>(queue.handle); }
 /// The default stream where the queue is null.

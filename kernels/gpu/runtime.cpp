@@ -55,11 +55,17 @@ Queue new_queue(int device) {
                  "GLIOGRAD_TRACE: each launch is waited for; times of the whole are of no "
                  "use now\n");
   }
-  return {new QueueState(stream, is_traced())};
+  void* tickets = nullptr;
+  GG_CUDA(cudaMalloc(&tickets, kTickets * sizeof(unsigned)));
+  GG_CUDA(cudaMemsetAsync(tickets, 0, kTickets * sizeof(unsigned), stream));
+  GG_CUDA(cudaStreamSynchronize(stream));
+  return {new QueueState(stream, static_cast<unsigned*>(tickets), is_traced())};
 }
 void delete_queue(Queue queue) {
   const cudaStream_t stream = stream_of(queue);
+  unsigned* const tickets = state_of(queue)->tickets;
   delete state_of(queue);  // first: its events lie on the stream
+  GG_CUDA(cudaFree(tickets));
   GG_CUDA(cudaStreamDestroy(stream));
 }
 void wait(Queue queue) { GG_CUDA(cudaStreamSynchronize(stream_of(queue))); }

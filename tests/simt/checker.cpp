@@ -147,14 +147,15 @@ struct Check {
     end("bounds", ", in no device memory");
   }
 
-  /// Whether an earlier access may have met this one. Another block: always, within one launch.
+  /// Whether an earlier access may have met this one. Another block: within one launch, unless
+  /// fences and atomics order them.
   /// The same block: between the same two block barriers, unless both threads are of one warp and
   /// a __syncwarp lies between.
   bool unordered(bool shared, uint32_t block, uint32_t epoch, uint16_t who,
                  uint16_t their_syncs) const {
     who &= static_cast<uint16_t>(~kAtomic);
     if (shared ? block != machine.block_serial : block < machine.first_block) return false;
-    if (block != machine.block_serial) return true;
+    if (block != machine.block_serial) return !is_taken_over(block, epoch, who & kIndex);
     if (epoch != machine.epoch || who == self) return false;
     return who == kSeveralWarps || (who & kIndex) / 32 != self / 32 || their_syncs == syncs;
   }
@@ -201,6 +202,7 @@ struct Check {
   }
 
   void run(Region& region, bool any_alignment) const {
+    if (access == Access::write && !region.shared) unfence();
     if (address + bytes > region.end) end("bounds", ", across the end of its memory");
     if (!any_alignment && address % bytes != 0) end("alignment", ", not aligned");
     bool told = false;
@@ -286,6 +288,10 @@ void check_access(const void* address, size_t bytes, Access access, const void* 
 
 void atomic_access(const void* address, size_t bytes) {
   check_access(address, bytes, Access::atomic, __builtin_return_address(0));
+  if (!in_kernel()) return;
+  machine.checking = true;
+  meet_at(address);
+  machine.checking = false;
 }
 
 void begin_launch_memory() {

@@ -62,6 +62,7 @@ void block_barrier(Place place);
 /// or the vote.
 uint64_t warp_operation(WarpOp op, uint32_t mask, uint64_t value, int source_lane, Place place);
 void atomic_access(const void* address, size_t bytes);
+void device_fence();
 
 template <class T>
 uint64_t to_bits(T value) {
@@ -150,6 +151,11 @@ template <class T>
 T __ldg(const T* address) {
   return *address;
 }
-inline void __threadfence() {}
+/// As many times as `last` + 1, and then from 0 again.
+inline unsigned atomicInc(unsigned* address, unsigned last) {
+  return gliograd::simt::atomic_change(address,
+                                       [=](unsigned old) { return old >= last ? 0 : old + 1; });
+}
+inline void __threadfence() { gliograd::simt::device_fence(); }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }

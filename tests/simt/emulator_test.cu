@@ -182,6 +182,37 @@ TEST_CASE("emulator: two blocks that write one number, and two that add to it") 
   expect_nothing();
 }
 
+TEST_CASE("emulator: the last block reads what all have written, if fences and barriers say so") {
+  const auto run = [](auto defect, uint64_t seed) {
+    set_options({.seed = seed});
+    const Buffer<float> x(counting(5 * 64)), partial(5 * 64), out(64);
+    const Buffer<unsigned> ticket(std::vector<unsigned>{0});
+    const auto kernel = last_block_sums<decltype(defect)::value>;
+    for (int launched = 0; launched < 2; ++launched) {
+      launch({"last_block_sums", 5, 64}, {}, kernel, x.get(), partial.get(), ticket.get(),
+             out.get());
+    }
+    return out.host();
+  };
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    const std::vector<float> sums =
+        run(std::integral_constant<LastDefect, LastDefect::none>{}, seed);
+    const std::vector<float> x = counting(5 * 64);
+    for (size_t t = 0; t < 64; ++t) {
+      float wanted = 0;
+      for (size_t b = 0; b < 5; ++b) wanted += 2 * x[b * 64 + t];
+      CHECK(sums[t] == wanted);
+    }
+    expect_nothing();
+    run(std::integral_constant<LastDefect, LastDefect::no_barrier>{}, seed);
+    expect("race", "another block wrote");
+    run(std::integral_constant<LastDefect, LastDefect::no_fence>{}, seed);
+    expect("race", "another block wrote");
+    run(std::integral_constant<LastDefect, LastDefect::no_second_fence>{}, seed);
+    expect("race", "another block wrote");
+  }
+}
+
 TEST_CASE("emulator: launches that hardware refuses fail and name the kernel") {
   const Buffer<int> y(std::vector<int>{0});
   CHECK_THROWS_WITH_AS(launch({"clash", 1, 1025}, {}, clash, y.get()),

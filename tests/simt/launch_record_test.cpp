@@ -63,7 +63,7 @@ TEST_CASE("launches: every kernel that a case runs declares what it costs") {
     ++seen[launch.name];
   }
   for (const char* name :
-       {"batch_norm_from_running", "batch_norm_join_sums", "conv_direct_weights", "sum_channels",
+       {"batch_norm_from_running", "batch_norm_sums", "conv_direct_weights", "sum_channels",
         "dropout_gradient", "concat_channels", "split_channels", "copy_channels",
         "softmax_gradient", "add_into", "max_pool_gradient", "copy to device", "copy to host"}) {
     CHECK_MESSAGE(seen[name] > 0, std::string(name));

@@ -53,6 +53,15 @@ bool is_parameter(uintptr_t address);
 /// Ends the launch from inside a fiber. Does not return.
 [[noreturn]] void abandon();
 
+// fences.cpp
+/// The running thread has come to an atomic.
+void meet_at(const void* address);
+/// It has written to device memory: a fence before that does not count for it.
+void unfence();
+/// Whether what `thread` of another block of this launch did in `epoch` is ordered before what the
+/// running thread does now.
+bool is_taken_over(uint32_t block, uint32_t epoch, int thread);
+
 // memory.cpp
 /// While one lives, device memory can be touched.
 class OpenMemory {

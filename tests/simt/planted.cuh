@@ -1,4 +1,4 @@
-// Five small kernels, each right and with a defect planted: what the emulator must find.
+// Small kernels, each right and with a defect planted: what the emulator must find.
 #pragma once
 #include "kernels/gpu/launch.cuh"
 
@@ -42,6 +42,30 @@ inline __global__ void sum(const float* x, float* out, int n) {
   value = threadIdx.x < warps ? part[threadIdx.x] : 0.0f;
   for (int by = 16; by > 0; by /= 2) value += __shfl_down_sync(~0u, value, by);
   if (threadIdx.x == 0) atomicAdd(out, value);
+}
+
+enum class LastDefect { none, no_barrier, no_fence, no_second_fence };
+
+/// out = the sums of 2 x by the last block to come: each writes 64 numbers, and takes a ticket.
+/// Defects: the ticket is taken before all of the block have written, or without a fence; the sums
+/// are read without a fence behind the ticket.
+template <LastDefect defect>
+inline __global__ void last_block_sums(const float* x, float* partial, unsigned* ticket,
+                                       float* out) {
+  __shared__ unsigned turn;
+  const unsigned t = threadIdx.x;
+  partial[blockIdx.x * 64 + t] = 2 * x[blockIdx.x * 64 + t];
+  if (defect != LastDefect::no_barrier) __syncthreads();
+  if (t == 0) {
+    if (defect != LastDefect::no_fence) __threadfence();
+    turn = atomicInc(ticket, gridDim.x - 1);
+    if (defect != LastDefect::no_second_fence) __threadfence();
+  }
+  __syncthreads();
+  if (turn != gridDim.x - 1) return;
+  float sum = 0;
+  for (unsigned b = 0; b < gridDim.x; ++b) sum += partial[b * 64 + t];
+  out[t] = sum;
 }
 
 /// y [columns, rows] = transpose of x [rows, columns] by tiles; block (32, 8).

@@ -26,7 +26,7 @@ TEST_CASE("GPU profile: each launch of a step belongs to a row, with its cost") 
   CHECK(p.machine == "emulated");
   REQUIRE(p.graph_ms);
   CHECK(p.graph_ms->median > 0);
-  CHECK(p.launches > 60);
+  CHECK(p.launches > 50);
   int64_t launches = 0;
   for (const ProfileRow& row : p.rows) {
     INFO(row.pass, " ", row.op, " ", row.layer);
@@ -44,16 +44,17 @@ TEST_CASE("GPU profile: each launch of a step belongs to a row, with its cost") 
   CHECK(p.idle_ms.median < p.step_ms.median);
   CHECK(profile_table(p).find("Idle between launches: ") != std::string::npos);
 
-  // Moments of 2 x 16 x 16 values in 16 channels of bf16: one read; what they are joined from.
+  // Moments of 2 x 16 x 16 values in 16 channels of bf16: one read, and what they are joined from,
+  // two numbers a channel of one block, written and read.
   const ProfileRow& norm = row_of(p, "forward", "batch_norm", "stage1.norm1");
-  CHECK(norm.by == "batch_norm_moments, batch_norm_join_moments, batch_norm_apply");
-  CHECK(norm.launches[0].cost.bytes == 2.0 * (2 * 16 * 16 * 16));
-  CHECK(norm.launches[2].cost.bytes == 2 * norm.launches[0].cost.bytes);
+  CHECK(norm.by == "batch_norm_moments, batch_norm_apply");
+  CHECK(norm.launches[0].cost.bytes == 2.0 * (2 * 16 * 16 * 16) + 2 * 4 * 2 * 16);
+  CHECK(norm.launches[1].cost.bytes == 2 * 2.0 * (2 * 16 * 16 * 16));
   CHECK(norm.shape == "2x16x16x16");
   const ProfileRow& conv = row_of(p, "backward", "conv", "stage2.conv1");
   CHECK(conv.launches.size() == 2);
   CHECK(conv.by == "cuDNN, emulated");
-  CHECK(row_of(p, "update", "optimizer", "").launches.size() == 3);
+  CHECK(row_of(p, "update", "optimizer", "").launches.size() == 2);
   CHECK(row_of(p, "input", "gather and augment", "").by == "augment_images, gather_rows");
   int on_gpu = 0;
   for (const TraceEvent& event : p.trace) on_gpu += event.on_gpu ? 1 : 0;

@@ -3,7 +3,8 @@
 // memory; whoever launches waits for it.
 //
 // What is found, by kind:
-//   race           two threads, one of them writing, and no barrier between them
+//   race           two threads, one of them writing, and no barrier between them; of two blocks,
+//                  no fences and atomics (fences.cpp)
 //   bounds         an access outside device memory, or outside an array
 //   alignment      a vector access at an address that its type does not allow
 //   uninitialized  a read of memory that nothing has written
