@@ -178,20 +178,21 @@ __global__ void __launch_bounds__(kThreads) moments_kernel(const T* x, Cut cut, 
     store_pack(to + static_cast<int64_t>(gridDim.x) * cut.channels, own.m2);
   }
   if (!is_last_block(out.tickets + blockIdx.y, gridDim.x)) return;
-  // With n_b rows in block b, mean = sum of n_b mean_b / m, and var = (sum of m2_b + n_b mean_b^2)
-  // / m - mean^2: in f64 that loses nothing that f32 held.
+  // With n_b rows in block b and d_b = mean_b - mean_0: mean = mean_0 + sum of n_b d_b / m, and var
+  // = (sum of m2_b + n_b d_b^2) / m - (mean - mean_0)^2. From mean_0, lest a mean far from 0
+  // cancel.
   const int64_t channel = channel_to_sum<kWidth>(cut);
+  const double first = channel < cut.channels ? out.partial[channel] : 0.0;
   const Sums all = sum_blocks<kWidth>(cut, channel, [&](int block, int64_t c) {
     const int64_t left = cut.rows - block * cut.rows_each;
     const auto n = static_cast<double>(left < cut.rows_each ? left : cut.rows_each);
     const float* from = out.partial + block * cut.channels + c;
-    const double block_mean = from[0];
-    return Sums{n * block_mean, static_cast<double>(from[gridDim.x * cut.channels]) +
-                                    n * (block_mean * block_mean)};
+    const double d = from[0] - first;
+    return Sums{n * d, static_cast<double>(from[gridDim.x * cut.channels]) + n * (d * d)};
   });
   if (!gets_sums<kWidth>(cut, channel)) return;
   const auto m = static_cast<double>(cut.rows);
-  const double mean = all.a / m, raw = all.b / m - mean * mean;
+  const double shift = all.a / m, mean = first + shift, raw = all.b / m - shift * shift;
   const double var = raw < 0 ? 0 : raw;  // rounding; NaN stays
   out.stats.mean[channel] = static_cast<float>(mean);
   out.stats.rstd[channel] = static_cast<float>(1 / sqrt(var + static_cast<double>(out.eps)));
@@ -396,7 +397,10 @@ Cut cut_of(const ChannelBlocks& blocks, const BatchNormShape& shape) {
 
 // One for each column of blocks.
 unsigned* tickets_for(Queue queue, const ChannelBlocks& blocks) {
-  if (blocks.column_blocks > kTickets) throw DeviceError("batch_norm: too many channels");
+  if (blocks.column_blocks > kTickets) {
+    throw DeviceError("batch_norm: more channels than a launch has tickets for: " +
+                      std::to_string(blocks.column_blocks * blocks.lanes * blocks.width));
+  }
   return state_of(queue)->tickets;
 }
 

@@ -1,5 +1,6 @@
 // The ops' GPU paths on the emulated GPU: every case that the CPU passes, in each type, against the
 // f64 reference; and what goes between host and device.
+#include "engine/ops/batch_norm.hpp"
 #include "engine/ops/elementwise.hpp"
 #include "engine/tensor/cast.hpp"
 #include "tests/simt/op_cases.hpp"
@@ -61,6 +62,44 @@ TEST_CASE("GPU ops: batch norm at numbers of rows and channels around every cut"
   for (const int64_t rows : {3, 31, 33, 257, 1031}) with("residual and relu", rows, 8);
   with("17 channels, relu", 2500, 1);
   with("residual", 1100, 264);
+  expect_nothing();
+}
+
+TEST_CASE("GPU batch norm: many blocks of rows and of channels, again and again on one queue") {
+  const std::unique_ptr<Stream> stream = fresh_stream();
+  for (const int64_t channels : {136, 35}) {  // of eight a thread, and of one: blocks side by side
+    CaseRow row = row_of("batch_norm", "residual and relu");
+    for (CaseInput& input : row.inputs) {
+      input.shape = input.master ? Shape{channels} : Shape{1, 30, 41, channels};
+    }
+    for (int time = 0; time < 2; ++time) compare("batch_norm", row, *stream);
+  }
+  expect_nothing();
+}
+
+TEST_CASE("GPU batch norm: a mean far from zero takes nothing from the variance") {
+  const std::unique_ptr<Stream> stream = fresh_stream();
+  constexpr int64_t kRows = 2000, kChannels = 72;
+  std::mt19937_64 generator(fresh_seed());
+  std::vector<double> x(kRows * kChannels);
+  for (double& v : x) v = 4096 + static_cast<double>(generator() >> 56) * 0x1p-10;  // exact in f32
+  RunningStats running{zeros(*stream, {kChannels}), zeros(*stream, {kChannels})};
+  const Tensor ones = from_values(*stream, {kChannels}, std::vector<double>(kChannels, 1));
+  Tape tape = Tape::off(*stream);
+  batch_norm(tape, from_values(*stream, {1, kRows, 1, kChannels}, x), ones, ones, running,
+             {.momentum = 1});
+  const std::vector<double> mean = to_values(running.mean), var = to_values(running.var);
+  for (size_t c = 0; c < kChannels; ++c) {
+    double sum = 0, squares = 0;
+    for (size_t i = c; i < x.size(); i += kChannels) {
+      const double d = x[i] - 4096;
+      sum += d;
+      squares += d * d;
+    }
+    CHECK(std::abs(mean[c] - 4096 - sum / kRows) < 3e-4);  // a unit of f32 there
+    const double wanted = (squares - sum * sum / kRows) / (kRows - 1);
+    CHECK(std::abs(var[c] / wanted - 1) < 1e-3);
+  }
   expect_nothing();
 }
 
