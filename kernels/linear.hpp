@@ -1,6 +1,6 @@
-// Linear layers on a GPU: products through cuBLASLt where it has an algorithm for them, else by the
-// own kernels of a convolution of one pixel (kernels/conv.hpp). Row-major matrices in f32, bf16 or
-// f16, 256-byte aligned as cuBLASLt assumes; all sums are f32.
+// Linear layers on a GPU: products through cuBLASLt where it has an algorithm for them, else by own
+// kernels. Row-major matrices in f32, bf16 or f16, 256-byte aligned as cuBLASLt assumes; all sums
+// are f32.
 #pragma once
 #include <string>
 #include <vector>
@@ -61,5 +61,20 @@ inline const Entry<bool(LinearVendor, LinearPass, const LinearShape&, const std:
 inline const Entry<void(LinearVendor, LinearPass, const LinearShape&, const void* first,
                         const void* second, const void* bias, void* result, void* workspace)>
     run_linear_vendor{"run_linear_vendor"};
+
+/// The own kernel, for any shape; bias may be null. Not rounded before bias and ReLU.
+inline const Entry<void(Queue, const LinearShape&, const void* x, const void* weight,
+                        const void* bias, void* y)>
+    linear_direct_forward{"linear_direct_forward"};
+
+struct LinearGradients {     // null: not wanted
+  void* dx = nullptr;        // [n, in]
+  float* dweight = nullptr;  // [out, in]
+  float* dbias = nullptr;    // [out]
+};
+/// All that is wanted, in one launch. dy [n, out]; weight is read for dx alone, x for dweight.
+inline const Entry<void(Queue, const LinearShape&, const void* x, const void* weight,
+                        const void* dy, const LinearGradients&)>
+    linear_direct_backward{"linear_direct_backward"};
 
 }  // namespace gliograd::kernels

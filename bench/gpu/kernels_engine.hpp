@@ -4,10 +4,10 @@
 //
 // Some never have so much to do, and are told by their time alone (beyond_caches: false): those
 // that join the sums of blocks (the losses', a depthwise convolution's), since the number of blocks
-// is bounded; and the labels of a batch. Left out
-// are batch_norm_from_running (some numbers a channel, in evaluation), loss_scale and end_batch
-// (one number each), and the convolutions that stand in where cuDNN has no plan, which arithmetic
-// bounds.
+// is bounded; and the labels of a batch. Left out are batch_norm_from_running (some numbers a
+// channel, in evaluation), loss_scale and end_batch (one number each), linear_forward and
+// linear_backward (heads of a few KB), and the convolutions that stand in where cuDNN has no plan,
+// which arithmetic bounds.
 //
 //   kernels --dtype bf16 --bytes 268435456 --runs 7     a line for each kernel
 #pragma once

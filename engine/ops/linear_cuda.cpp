@@ -33,20 +33,6 @@ void note_fallback(Stream& stream, const kernels::LinearShape& s, const char* pa
       concat_text("linear ", pass, ", ", s.dtype, ' ', s.n, 'x', s.in, " to ", s.out));
 }
 
-// A convolution of one pixel: what the own kernels compute.
-kernels::ConvShape pixel_of(const Tensor& x, const Tensor& weight) {
-  return {.n = x.dim(0),
-          .h = 1,
-          .w = 1,
-          .ci = x.dim(1),
-          .co = weight.dim(0),
-          .kh = 1,
-          .kw = 1,
-          .ho = 1,
-          .wo = 1,
-          .dtype = x.dtype};
-}
-
 struct Cublaslt {
   using Handle = kernels::LinearVendor;
   using Pass = kernels::LinearPass;
@@ -104,28 +90,31 @@ void forward(Stream& stream, const Tensor& x, const Tensor& weight, const Tensor
   shape.relu = relu;
   if (run_cublaslt(stream, LinearPass::forward, shape, x, weight, bias, y)) return;
   note_fallback(stream, shape, "forward");
-  kernels::conv_direct_forward(stream.queue(), pixel_of(x, weight), x.raw(), weight.raw(),
-                               bias.defined() ? bias.raw() : nullptr, y.raw());
-  if (relu) apply_relu(stream, y);
+  kernels::linear_direct_forward(stream.queue(), shape, x.raw(), weight.raw(),
+                                 bias.defined() ? bias.raw() : nullptr, y.raw());
 }
 
 void backward(Stream& stream, const Tensor& x, const Tensor& weight, const Tensor& dy, Tensor& dx,
               Tensor& dw, Tensor& db) {
   const kernels::LinearShape shape = shape_of(stream, x, weight);
-  const kernels::ConvShape pixel = pixel_of(x, weight);
   const kernels::Queue queue = stream.queue();
+  kernels::LinearGradients rest;
   if (dx.defined() && !run_cublaslt(stream, LinearPass::data, shape, dy, weight, {}, dx)) {
     note_fallback(stream, shape, "data");
-    kernels::conv_direct_data(queue, pixel, dy.raw(), weight.raw(), dx.raw());
+    rest.dx = dx.raw();
   }
   if (dw.defined() && !run_cublaslt(stream, LinearPass::weights, shape, dy, x, {}, dw)) {
     note_fallback(stream, shape, "weights");
-    kernels::conv_direct_weights(queue, pixel, dy.raw(), x.raw(), static_cast<float*>(dw.raw()));
+    rest.dweight = static_cast<float*>(dw.raw());
   }
-  if (db.defined()) {
-    kernels::sum_channels(queue, dy.dtype, dy.dim(0), dy.dim(1), dy.raw(),
-                          static_cast<float*>(db.raw()));
+  if (db.defined()) rest.dbias = static_cast<float*>(db.raw());
+  if (rest.dx == nullptr && rest.dweight == nullptr) {
+    if (db.defined()) {  // alone it is faster so, where there are many classes
+      kernels::sum_channels(queue, dy.dtype, dy.dim(0), dy.dim(1), dy.raw(), rest.dbias);
+    }
+    return;
   }
+  kernels::linear_direct_backward(queue, shape, x.raw(), weight.raw(), dy.raw(), rest);
 }
 
 }  // namespace gliograd::linear_cuda

@@ -97,6 +97,7 @@ TEST_CASE("SASS: registers leave room for the blocks that are to run beside each
            {"concat", ".*", 6},
            {"conv_direct", ".*", 4},
            {"conv_depthwise", ".*", 4},
+           {"linear_direct", ".*", 6},
            {"convert", ".*", 8},
            {"dropout", ".*", 8},
            {"elementwise", "sums_kernel<.*>", 8},

@@ -48,6 +48,24 @@ TEST_CASE("GPU ops: element-wise ones at sizes around every vector width") {
   expect_nothing();
 }
 
+TEST_CASE("GPU ops: linear layers at sizes around every cut") {
+  const std::unique_ptr<Stream> stream = fresh_stream();
+  const auto with = [&](int64_t n, int64_t in, int64_t out) {
+    CaseRow row = row_of("linear", "odd sizes");
+    row.inputs[0].shape = {n, in};
+    row.inputs[1].shape = {out, in};
+    row.inputs[2].shape = {out};
+    compare("linear", row, *stream, 10);
+  };
+  for (const int64_t size : kSizes) {
+    with(size, 9, 2);
+    with(3, size, 5);
+    with(2, 13, size);
+  }
+  with(40, 96, 3);
+  expect_nothing();
+}
+
 TEST_CASE("GPU ops: batch norm at numbers of rows and channels around every cut") {
   const std::unique_ptr<Stream> stream = fresh_stream();
   const auto with = [&](const char* label, int64_t rows, int64_t channels) {
