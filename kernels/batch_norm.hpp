@@ -13,7 +13,7 @@ namespace gliograd::kernels {
 
 struct BatchNormShape {
   int64_t rows = 0;
-  int64_t channels = 0;
+  int64_t channels = 0;  // at most 131,072, or 262,144 of which 8 are a divisor
   DType dtype = DType::f32;
   Activation activation = Activation::none;
   float slope = 0;  // of leaky_relu

@@ -6,9 +6,10 @@
 namespace gliograd::kernels {
 
 /// A block has 256 threads: `lanes` of them side by side along the channels, kWidth neighbors each,
-/// and `depth` such rows of threads below each other. The lanes read 128 bytes in a row or more,
-/// where there are so many channels, and no more than 64 channels: so that the last block has
-/// several threads for each when it joins what all have summed.
+/// and `depth` such rows of threads below each other. The lanes read 128 bytes in a row or more
+/// (64 in 16 bits where 8 do not divide C), where there are so many channels, and no more than 64
+/// channels: so that the last block has several threads for each when it joins what all have
+/// summed.
 struct ChannelBlocks {
   static constexpr int kThreads = 256;
   static constexpr int64_t kMostBlocks = 264;  // two for each multiprocessor of an H100

@@ -19,8 +19,8 @@ enum class LinearPass : int32_t {
 struct LinearShape {
   int64_t n = 0, in = 0, out = 0;
   DType dtype = DType::f32;  // of all but dweight
-  bool bias = false;         // forward adds one, in the product's epilogue
-  bool relu = false;         // forward ends in max(y, 0), there too
+  bool bias = false;         // forward adds one, a product in its epilogue
+  bool relu = false;         // forward ends in max(y, 0), likewise
   bool tf32 = false;         // f32 factors may be rounded to TF32's 10 bits
 
   // NOLINTNEXTLINE(modernize-use-nullptr): it has none

@@ -75,6 +75,7 @@ inline const Entry<Graph(Queue)> end_capture{"end_capture"};
 /// Ends a capture that went wrong and forgets it; no error of its own.
 inline const Entry<void(Queue)> drop_capture{"drop_capture"};
 inline const Entry<bool(Queue)> is_capturing{"is_capturing"};
+/// On the queue it was recorded on: its kernels use that queue's tickets.
 inline const Entry<void(Graph, Queue)> launch_graph{"launch_graph"};
 inline const Entry<int64_t(Graph)> graph_nodes{"graph_nodes"};
 inline const Entry<void(Graph)> free_graph{"free_graph"};

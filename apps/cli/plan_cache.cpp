@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kFormat = 2;  // to rise when the names of products or plans change
+constexpr int kFormat = 3;  // to rise when the names of products or plans change
 constexpr int64_t kMost = 4096;
 
 std::string environment(const char* name) {

@@ -36,7 +36,12 @@ class HostMemory final : public MemorySource {
 class OwnQueue {
  public:
   explicit OwnQueue(int device) : queue_(kernels::make_queue(device)) {}
-  ~OwnQueue() { kernels::free_queue(queue_); }
+  ~OwnQueue() {
+    try {
+      kernels::free_queue(queue_);
+    } catch (const WorkError&) {  // a GPU that has failed: who used it has been told
+    }
+  }
   OwnQueue(const OwnQueue&) = delete;
   OwnQueue& operator=(const OwnQueue&) = delete;
   kernels::Queue get() const { return queue_; }

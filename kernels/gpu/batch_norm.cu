@@ -395,15 +395,6 @@ Cut cut_of(const ChannelBlocks& blocks, const BatchNormShape& shape) {
   return {shape.rows, shape.channels, blocks.rows_each, blocks.lanes};
 }
 
-// One for each column of blocks.
-unsigned* tickets_for(Queue queue, const ChannelBlocks& blocks) {
-  if (blocks.column_blocks > kTickets) {
-    throw DeviceError("batch_norm: more channels than a launch has tickets for: " +
-                      std::to_string(blocks.column_blocks * blocks.lanes * blocks.width));
-  }
-  return state_of(queue)->tickets;
-}
-
 // A pass that sums: one block for each part of the cut. Two partial results of each are written for
 // each channel, and read by the last.
 Launch summing(const char* name, const ChannelBlocks& blocks, int64_t channels, Cost cost) {
@@ -437,7 +428,7 @@ void moments(Queue queue, const BatchNormShape& shape, const void* x, float* scr
              BatchNormStats stats, BatchNormRunning running) {
   const ChannelBlocks blocks(shape.rows, shape.channels);
   const Cut cut = cut_of(blocks, shape);
-  const MomentsOut out = {scratch, tickets_for(queue, blocks), eps, stats, running};
+  const MomentsOut out = {scratch, tickets_of(queue, blocks.column_blocks), eps, stats, running};
   with_pack(blocks.width, shape.dtype, [&](auto width, auto t) {
     using T = decltype(t);
     launch(summing("batch_norm_moments", blocks, shape.channels, cost_of<T>(shape, 1, 4)), queue,
@@ -471,7 +462,7 @@ void backward(Queue queue, const BatchNormShape& shape, const BatchNormGradient&
               float* scratch) {
   const ChannelBlocks blocks(shape.rows, shape.channels);
   const Cut cut = cut_of(blocks, shape);
-  const SumsOut out = {scratch, tickets_for(queue, blocks),
+  const SumsOut out = {scratch, tickets_of(queue, blocks.column_blocks),
                        scratch + 2 * blocks.row_blocks * shape.channels};
   const int more = (args.y != nullptr ? 1 : 0) + (args.dz != nullptr ? 1 : 0);
   with_pack(blocks.width, shape.dtype, [&](auto width, auto t) {

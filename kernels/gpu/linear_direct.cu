@@ -1,6 +1,6 @@
-// A linear layer as its formula says it, in one launch each way: a warp a sum, a thread a value
-// that is no long sum. For what cuBLASLt does not serve, heads of few classes above all, where the
-// launches cost more than the work.
+// A linear layer as its formula says it, in one launch each way: a warp a sum, but a thread where
+// neighbors read neighboring weights (dx). For what cuBLASLt does not serve, heads of few classes
+// above all, where the launches cost more than the work.
 #include "kernels/elementwise.hpp"
 #include "kernels/gpu/launch.cuh"
 #include "kernels/gpu/pack.cuh"
@@ -13,14 +13,15 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
 
-// The sum of value(i) for i < count, in every lane of a warp; runs are summed apart, lest a long
-// sum round each value at its own size.
+// The sum of value(i) for every step-th i < count; runs are summed apart, lest a long sum round
+// each value at its own size.
 template <class Value>
-__device__ __forceinline__ float sum_in_warp(int64_t count, const Value& value) {
+__device__ __forceinline__ float sum_of_runs(int64_t first, int64_t count, int64_t step,
+                                             const Value& value) {
   constexpr int kRun = 64;
   float sum = 0, run = 0;
   int length = 0;
-  for (int64_t i = static_cast<int>(threadIdx.x) % 32; i < count; i += 32) {
+  for (int64_t i = first; i < count; i += step) {
     run += value(i);
     if (++length == kRun) {
       sum += run;
@@ -28,7 +29,13 @@ __device__ __forceinline__ float sum_in_warp(int64_t count, const Value& value) 
       length = 0;
     }
   }
-  return warp_sum(sum + run);
+  return sum + run;
+}
+
+// The sum of value(i) for i < count, in every lane of a warp.
+template <class Value>
+__device__ __forceinline__ float sum_in_warp(int64_t count, const Value& value) {
+  return warp_sum(sum_of_runs(static_cast<int>(threadIdx.x) % 32, count, 32, value));
 }
 
 __device__ __forceinline__ int64_t warp_of(int64_t block) {
@@ -65,10 +72,9 @@ __global__ void __launch_bounds__(kThreads)
     const int64_t at = block * kThreads + threadIdx.x;
     if (at >= s.n * s.in) return;
     const int64_t n = at / s.in, i = at % s.in;
-    float sum = 0;
-    for (int64_t o = 0; o < s.out; ++o) {
-      sum += load_value(dy + n * s.out + o) * load_value(weight + o * s.in + i);
-    }
+    const float sum = sum_of_runs(0, s.out, 1, [&](int64_t o) {
+      return load_value(dy + n * s.out + o) * load_value(weight + o * s.in + i);
+    });
     store_value(dx + at, sum);
     return;
   }

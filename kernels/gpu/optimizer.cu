@@ -235,7 +235,7 @@ void step(Queue queue, const UpdateSettings& settings, const UpdateTable& table,
                   table.bytes_gradients);
   decides.cost.bytes +=
       16.0 * table.gradient_chunks + static_cast<double>(sizeof(UpdateNumbers)) * table.slot_count;
-  launch(decides, queue, decide_kernel, settings, table, state, state_of(queue)->tickets);
+  launch(decides, queue, decide_kernel, settings, table, state, tickets_of(queue, 1));
   if (table.chunk_count == 0) return;
   const bool ema = settings.ema_decay > 0;
   switch (settings.rule) {

@@ -43,6 +43,9 @@ inline cudaStream_t stream_of(Queue queue) {
   return queue.handle == nullptr ? nullptr : state_of(queue)->stream;
 }
 
+/// The first of so many tickets. Errors: DeviceError where the queue has not as many, or is null.
+unsigned* tickets_of(Queue queue, int64_t wanted);
+
 /// Stands around all that is put on a queue: an NVTX range, and a line in the record where one is
 /// kept.
 class LaunchScope {

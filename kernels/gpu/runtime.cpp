@@ -47,26 +47,36 @@ DeviceFacts facts_of(int device) {
 }
 
 Queue new_queue(int device) {
-  cudaStream_t stream = nullptr;
   GG_CUDA(cudaSetDevice(device));
-  GG_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  void* tickets = nullptr;
+  cudaStream_t stream = nullptr;
+  cudaError_t status = cudaMalloc(&tickets, kTickets * sizeof(unsigned));
+  if (status == cudaSuccess) {
+    status = cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+  }
+  if (status == cudaSuccess) {
+    status = cudaMemsetAsync(tickets, 0, kTickets * sizeof(unsigned), stream);
+  }
+  if (status == cudaSuccess) status = cudaStreamSynchronize(stream);
+  if (status != cudaSuccess) {
+    if (stream != nullptr) cudaStreamDestroy(stream);
+    cudaFree(tickets);
+    GG_CUDA(status);
+  }
   if (is_traced()) {
     std::fprintf(stderr,
                  "GLIOGRAD_TRACE: each launch is waited for; times of the whole are of no "
                  "use now\n");
   }
-  void* tickets = nullptr;
-  GG_CUDA(cudaMalloc(&tickets, kTickets * sizeof(unsigned)));
-  GG_CUDA(cudaMemsetAsync(tickets, 0, kTickets * sizeof(unsigned), stream));
-  GG_CUDA(cudaStreamSynchronize(stream));
   return {new QueueState(stream, static_cast<unsigned*>(tickets), is_traced())};
 }
 void delete_queue(Queue queue) {
   const cudaStream_t stream = stream_of(queue);
   unsigned* const tickets = state_of(queue)->tickets;
   delete state_of(queue);  // first: its events lie on the stream
-  GG_CUDA(cudaFree(tickets));
+  const cudaError_t freed = cudaFree(tickets);
   GG_CUDA(cudaStreamDestroy(stream));
+  GG_CUDA(freed);
 }
 void wait(Queue queue) { GG_CUDA(cudaStreamSynchronize(stream_of(queue))); }
 

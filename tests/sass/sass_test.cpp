@@ -200,7 +200,7 @@ TEST_CASE("SASS: what is said to be 16 bytes an access is") {
     CHECK(k.stores(64) + k.stores(32) + k.stores(16) == 0);
   }
   // Weights, gradients and what is kept for them: f32, four a turn.
-  for (const KernelCode& k : kernels_of(*all, "optimizer", "(update|squares|swap)_kernel.*")) {
+  for (const KernelCode& k : kernels_of(*all, "optimizer", "(update|decide|swap)_kernel.*")) {
     INFO(k.text());
     CHECK(k.loads(128) >= 1);
   }
@@ -218,6 +218,13 @@ TEST_CASE("SASS: loads that are said to be in flight together come before what w
     CHECK(std::none_of(first, last, [](const std::string& i) {
       return i.rfind("FADD", 0) == 0 || i.rfind("FFMA", 0) == 0;
     }));
+    // The last block's: two numbers of eight blocks, before any is looked at.
+    int together = 0, most = 0;
+    for (const std::string& i : k.order) {
+      if (i.rfind("LDG.E", 0) == 0 && !is_load(i)) most = std::max(most, ++together);
+      if (i.rfind("F2F.F64", 0) == 0 || i.rfind("BAR", 0) == 0) together = 0;
+    }
+    CHECK(most >= 16);
   }
 }
 

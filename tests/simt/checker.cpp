@@ -155,7 +155,7 @@ struct Check {
                  uint16_t their_syncs) const {
     who &= static_cast<uint16_t>(~kAtomic);
     if (shared ? block != machine.block_serial : block < machine.first_block) return false;
-    if (block != machine.block_serial) return !is_taken_over(block, epoch, who & kIndex);
+    if (block != machine.block_serial) return !is_taken_over(block, epoch, who > kIndex ? -1 : who);
     if (epoch != machine.epoch || who == self) return false;
     return who == kSeveralWarps || (who & kIndex) / 32 != self / 32 || their_syncs == syncs;
   }
@@ -202,7 +202,7 @@ struct Check {
   }
 
   void run(Region& region, bool any_alignment) const {
-    if (access == Access::write && !region.shared) unfence();
+    if (access != Access::atomic && !region.shared) touch_device_memory();
     if (address + bytes > region.end) end("bounds", ", across the end of its memory");
     if (!any_alignment && address % bytes != 0) end("alignment", ", not aligned");
     bool told = false;
@@ -290,7 +290,8 @@ void atomic_access(const void* address, size_t bytes) {
   check_access(address, bytes, Access::atomic, __builtin_return_address(0));
   if (!in_kernel()) return;
   machine.checking = true;
-  meet_at(address);
+  const Region* region = region_at(reinterpret_cast<uintptr_t>(address));
+  if (region != nullptr && !region->shared) meet_at(address);
   machine.checking = false;
 }
 

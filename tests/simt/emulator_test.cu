@@ -204,12 +204,21 @@ TEST_CASE("emulator: the last block reads what all have written, if fences and b
       CHECK(sums[t] == wanted);
     }
     expect_nothing();
-    run(std::integral_constant<LastDefect, LastDefect::no_barrier>{}, seed);
-    expect("race", "another block wrote");
-    run(std::integral_constant<LastDefect, LastDefect::no_fence>{}, seed);
-    expect("race", "another block wrote");
-    run(std::integral_constant<LastDefect, LastDefect::no_second_fence>{}, seed);
-    expect("race", "another block wrote");
+    const Buffer<float> one(x), partial(5), out(1);
+    const Buffer<unsigned> ticket(std::vector<unsigned>{0});
+    launch({"last_thread_sum", 5, 32}, {}, last_thread_sum, one.get(), partial.get(), ticket.get(),
+           out.get());
+    CHECK(out.host()[0] == 2 * (0 + 1 + 2 + 3 + 4));
+    expect_nothing();
+    const auto finds_race = [&](auto defect) {
+      run(defect, seed);
+      expect("race", "another block wrote");
+    };
+    finds_race(std::integral_constant<LastDefect, LastDefect::no_barrier>{});
+    finds_race(std::integral_constant<LastDefect, LastDefect::no_fence>{});
+    finds_race(std::integral_constant<LastDefect, LastDefect::early_fence>{});
+    finds_race(std::integral_constant<LastDefect, LastDefect::late_write>{});
+    finds_race(std::integral_constant<LastDefect, LastDefect::no_second_fence>{});
   }
 }
 

@@ -1,8 +1,9 @@
 // What orders the blocks of one launch: fences and atomics. A block hands over what it has written
-// by a __threadfence() and, behind it, an atomic of the same thread; another one takes that over by
-// an atomic at the same address and, behind it, a fence of the same thread. What other threads of
-// the two blocks write and read is ordered too, where a barrier stands before the first fence, and
-// behind the second.
+// by a __threadfence() and, next behind it, an atomic of the same thread; another one takes that
+// over by an atomic at the same address and, behind it, a fence of the same thread. What other
+// threads of the two blocks write and read is ordered too, where a barrier stands before the first
+// fence, and behind the second.
+#include <deque>
 #include <map>
 #include <vector>
 
@@ -14,6 +15,8 @@ namespace {
 
 struct HandedOver {
   uint32_t block, epoch;  // of the fence
+  // What it did in that epoch itself is handed over too; -1 where it has gone on there behind the
+  // atomic.
   int thread;
 };
 struct TakenOver {
@@ -23,11 +26,12 @@ struct TakenOver {
 };
 
 struct Fences {
-  uint32_t launch = 0;                                // its first block
-  std::map<const void*, std::vector<HandedOver>> at;  // by the atomic's address
+  uint32_t launch = 0;                               // its first block
+  std::map<const void*, std::deque<HandedOver>> at;  // by the atomic's address
   // Of the block that runs:
   uint32_t block = 0;
-  std::map<int, uint32_t> fenced;              // by thread, the epoch of a fence behind its writes
+  std::map<int, uint32_t> fenced;              // by thread: a fence's epoch, nothing touched since
+  std::multimap<int, HandedOver*> given;       // by thread: entries of `at`, nothing touched since
   std::map<int, std::vector<HandedOver>> met;  // by thread, since its last fence
   std::multimap<uint32_t, TakenOver> taken;    // by the block that handed over
 };
@@ -43,6 +47,7 @@ Fences& fences() {
     all.block = machine.block_serial;
     all.fenced.clear();
     all.met.clear();
+    all.given.clear();
     all.taken.clear();
   }
   return all;
@@ -64,18 +69,27 @@ void device_fence() {
 
 void meet_at(const void* address) {
   Fences& own = fences();
-  std::vector<HandedOver>& here = own.at[address];
+  const auto fence = own.fenced.find(machine.current);
+  const bool fenced = fence != own.fenced.end();
+  const uint32_t epoch = fenced ? fence->second : 0;
+  touch_device_memory();  // this atomic itself, as far as later ones are concerned
+  std::deque<HandedOver>& here = own.at[address];
   std::vector<HandedOver>& met = own.met[machine.current];
   met.insert(met.end(), here.begin(), here.end());
-  const auto fence = own.fenced.find(machine.current);
-  if (fence != own.fenced.end()) {
-    here.push_back({machine.block_serial, fence->second, machine.current});
-  }
+  if (!fenced) return;
+  here.push_back({machine.block_serial, epoch, machine.current});
+  own.given.insert({machine.current, &here.back()});
 }
 
-void unfence() {
+void touch_device_memory() {
   Fences& own = fences();
   if (!own.fenced.empty()) own.fenced.erase(machine.current);
+  if (own.given.empty()) return;
+  const auto [begin, end] = own.given.equal_range(machine.current);
+  for (auto one = begin; one != end; ++one) {
+    if (one->second->epoch == machine.epoch) one->second->thread = -1;
+  }
+  own.given.erase(begin, end);
 }
 
 bool is_taken_over(uint32_t block, uint32_t epoch, int thread) {

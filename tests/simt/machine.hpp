@@ -54,12 +54,12 @@ bool is_parameter(uintptr_t address);
 [[noreturn]] void abandon();
 
 // fences.cpp
-/// The running thread has come to an atomic.
+/// The running thread has come to an atomic in device memory.
 void meet_at(const void* address);
-/// It has written to device memory: a fence before that does not count for it.
-void unfence();
-/// Whether what `thread` of another block of this launch did in `epoch` is ordered before what the
-/// running thread does now.
+/// It has read or written device memory: what it has handed over, or has fenced, is without that.
+void touch_device_memory();
+/// Whether what `thread` of another block of this launch (-1: several of them) did in `epoch` is
+/// ordered before what the running thread does now.
 bool is_taken_over(uint32_t block, uint32_t epoch, int thread);
 
 // memory.cpp

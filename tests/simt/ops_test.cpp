@@ -3,6 +3,7 @@
 #include "engine/ops/batch_norm.hpp"
 #include "engine/ops/elementwise.hpp"
 #include "engine/tensor/cast.hpp"
+#include "kernels/batch_norm_blocks.hpp"
 #include "tests/simt/op_cases.hpp"
 
 using namespace gliograd;
@@ -95,29 +96,27 @@ TEST_CASE("GPU batch norm: many blocks of rows and of channels, again and again 
   expect_nothing();
 }
 
-TEST_CASE("GPU batch norm: a mean far from zero takes nothing from the variance") {
+TEST_CASE("GPU batch norm: what does not vary has no variance, however far from zero") {
   const std::unique_ptr<Stream> stream = fresh_stream();
-  constexpr int64_t kRows = 2000, kChannels = 72;
+  // As many blocks of rows as there may be, every one but the last of five rows a thread, and that
+  // of one: so that each block's mean is exact.
+  constexpr int64_t kChannels = 72, kRows = 131 * 160 + 32;
+  const kernels::ChannelBlocks blocks(kRows, kChannels);
+  CHECK(blocks.row_blocks == 132);
+  CHECK(blocks.rows_each == 5 * blocks.depth);
   std::mt19937_64 generator(fresh_seed());
   std::vector<double> x(kRows * kChannels);
-  for (double& v : x) v = 4096 + static_cast<double>(generator() >> 56) * 0x1p-10;  // exact in f32
+  for (size_t i = 0; i < x.size(); ++i) {  // 24 bits, as f32 has
+    x[i] = i < kChannels ? static_cast<double>(1 << 23 | (generator() & 0x7fffff)) / 2
+                         : x[i - kChannels];
+  }
   RunningStats running{zeros(*stream, {kChannels}), zeros(*stream, {kChannels})};
   const Tensor ones = from_values(*stream, {kChannels}, std::vector<double>(kChannels, 1));
   Tape tape = Tape::off(*stream);
   batch_norm(tape, from_values(*stream, {1, kRows, 1, kChannels}, x), ones, ones, running,
              {.momentum = 1});
-  const std::vector<double> mean = to_values(running.mean), var = to_values(running.var);
-  for (size_t c = 0; c < kChannels; ++c) {
-    double sum = 0, squares = 0;
-    for (size_t i = c; i < x.size(); i += kChannels) {
-      const double d = x[i] - 4096;
-      sum += d;
-      squares += d * d;
-    }
-    CHECK(std::abs(mean[c] - 4096 - sum / kRows) < 3e-4);  // a unit of f32 there
-    const double wanted = (squares - sum * sum / kRows) / (kRows - 1);
-    CHECK(std::abs(var[c] / wanted - 1) < 1e-3);
-  }
+  CHECK(to_values(running.mean) == std::vector<double>(x.begin(), x.begin() + kChannels));
+  CHECK(to_values(running.var) == std::vector<double>(kChannels, 0));
   expect_nothing();
 }
 

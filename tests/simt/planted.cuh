@@ -44,21 +44,25 @@ inline __global__ void sum(const float* x, float* out, int n) {
   if (threadIdx.x == 0) atomicAdd(out, value);
 }
 
-enum class LastDefect { none, no_barrier, no_fence, no_second_fence };
+enum class LastDefect { none, no_barrier, no_fence, no_second_fence, late_write, early_fence };
 
 /// out = the sums of 2 x by the last block to come: each writes 64 numbers, and takes a ticket.
-/// Defects: the ticket is taken before all of the block have written, or without a fence; the sums
-/// are read without a fence behind the ticket.
+/// Defects: the ticket is taken before all of the block have written, without a fence, or with a
+/// write behind the fence; one is made behind the ticket; the sums are read without a fence behind
+/// it.
 template <LastDefect defect>
 inline __global__ void last_block_sums(const float* x, float* partial, unsigned* ticket,
                                        float* out) {
   __shared__ unsigned turn;
   const unsigned t = threadIdx.x;
-  partial[blockIdx.x * 64 + t] = 2 * x[blockIdx.x * 64 + t];
+  const unsigned at = blockIdx.x * 64 + t;
+  if (defect != LastDefect::late_write || t != 0) partial[at] = 2 * x[at];
   if (defect != LastDefect::no_barrier) __syncthreads();
   if (t == 0) {
     if (defect != LastDefect::no_fence) __threadfence();
+    if (defect == LastDefect::early_fence) partial[at] = 2 * x[at];
     turn = atomicInc(ticket, gridDim.x - 1);
+    if (defect == LastDefect::late_write) partial[at] = 2 * x[at];
     if (defect != LastDefect::no_second_fence) __threadfence();
   }
   __syncthreads();
@@ -66,6 +70,19 @@ inline __global__ void last_block_sums(const float* x, float* partial, unsigned*
   float sum = 0;
   for (unsigned b = 0; b < gridDim.x; ++b) sum += partial[b * 64 + t];
   out[t] = sum;
+}
+
+/// The same by the first thread of each block alone, which needs no barrier; one number a block.
+inline __global__ void last_thread_sum(const float* x, float* partial, unsigned* ticket,
+                                       float* out) {
+  if (threadIdx.x != 0) return;
+  partial[blockIdx.x] = 2 * x[blockIdx.x];
+  __threadfence();
+  if (atomicInc(ticket, gridDim.x - 1) != gridDim.x - 1) return;
+  __threadfence();
+  float sum = 0;
+  for (unsigned b = 0; b < gridDim.x; ++b) sum += partial[b];
+  *out = sum;
 }
 
 /// y [columns, rows] = transpose of x [rows, columns] by tiles; block (32, 8).

@@ -156,19 +156,26 @@ class EveryKernel {
   void not_a_number(DType dtype) {
     constexpr int64_t kIn = 64;
     for (const int64_t out : {64, 5}) {  // cuBLASLt's, and the own kernels'
-      std::vector<double> x(2 * kIn, 1);
-      x[0] = NAN;
-      Tape tape = Tape::off(gpu_, dtype);
-      const std::vector<double> y = to_values(
-          linear(tape, from_values(gpu_, {2, kIn}, x, dtype),
-                 from_values(gpu_, {out, kIn}, std::vector<double>(out * kIn, -1), dtype),
-                 from_values(gpu_, {out}, std::vector<double>(out, 70), dtype), Activation::relu));
-      int64_t right = 0;
-      for (int64_t o = 0; o < out; ++o) {
-        right += std::isnan(y[static_cast<size_t>(o)]) && y[static_cast<size_t>(out + o)] == 6;
+      for (const bool bias : {true, false}) {
+        std::vector<double> x(2 * kIn, 1);
+        x[0] = NAN;
+        const std::vector<double> w(static_cast<size_t>(out * kIn), -1);
+        Tape tape = Tape::off(gpu_, dtype);
+        const Tensor added =
+            bias
+                ? from_values(gpu_, {out}, std::vector<double>(static_cast<size_t>(out), 70), dtype)
+                : Tensor{};
+        const std::vector<double> y =
+            to_values(linear(tape, from_values(gpu_, {2, kIn}, x, dtype),
+                             from_values(gpu_, {out, kIn}, w, dtype), added, Activation::relu));
+        int64_t wrong = 0;
+        for (int64_t o = 0; o < out; ++o) {
+          const double other = y[static_cast<size_t>(out + o)];
+          if (!std::isnan(y[static_cast<size_t>(o)]) || other != (bias ? 6 : 0)) ++wrong;
+        }
+        check(concat_text("NaN through linear and ReLU, ", dtype, ", ", out, bias ? ", bias" : ""),
+              static_cast<double>(wrong), 0);
       }
-      check(concat_text("NaN through linear and ReLU, ", dtype, ", ", out),
-            static_cast<double>(out - right), 0);
     }
   }
 
