@@ -64,34 +64,23 @@ __global__ void __launch_bounds__(kThreads, 4)
   store_value(dx + at, sum);
 }
 
-// A warp a weight; its lanes take the output pixels in turn, and sum runs of them apart.
+// A warp a weight; its lanes take the output pixels in turn.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     weights_kernel(ConvShape g, const T* dy, const T* x, float* dweights) {
-  constexpr int kRun = 64;
   const int64_t at = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
   const int64_t cg = g.ci / g.groups;
   if (at >= g.co * g.kh * g.kw * cg) return;  // a whole warp
   const int64_t s = at / cg % g.kw, r = at / (cg * g.kw) % g.kh, o = at / (cg * g.kw * g.kh);
   const int64_t c = o / (g.co / g.groups) * cg + at % cg;
-  const int64_t pixels = g.n * g.ho * g.wo;
-  float sum = 0, run = 0;
-  int length = 0;
-  for (int64_t p = static_cast<int64_t>(threadIdx.x) % 32; p < pixels; p += 32) {
+  const float sum = sum_in_warp(g.n * g.ho * g.wo, [&](int64_t p) {
     const int64_t j = p % g.wo, i = p / g.wo % g.ho, n = p / (g.wo * g.ho);
     const int64_t row = i * g.stride - g.top + r * g.dilation;
     const int64_t column = j * g.stride - g.left + s * g.dilation;
-    if (row >= 0 && row < g.h && column >= 0 && column < g.w) {
-      run += load_value(dy + p * g.co + o) *
-             load_value(x + ((n * g.h + row) * g.w + column) * g.ci + c);
-    }
-    if (++length == kRun) {
-      sum += run;
-      run = 0;
-      length = 0;
-    }
-  }
-  sum = warp_sum(sum + run);
+    if (row < 0 || row >= g.h || column < 0 || column >= g.w) return 0.0f;
+    return load_value(dy + p * g.co + o) *
+           load_value(x + ((n * g.h + row) * g.w + column) * g.ci + c);
+  });
   if (threadIdx.x % 32 == 0) dweights[at] = sum;
 }
 
@@ -102,20 +91,10 @@ __global__ void __launch_bounds__(kThreads)
   __shared__ float parts[kWarps][32];
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int64_t channel = static_cast<int64_t>(blockIdx.x) * 32 + lane;
-  constexpr int kRun = 64;
-  float sum = 0, run = 0;
-  int length = 0;
-  if (channel < channels) {
-    for (int64_t row = warp; row < rows; row += kWarps) {
-      run += load_value(dy + row * channels + channel);
-      if (++length == kRun) {
-        sum += run;
-        run = 0;
-        length = 0;
-      }
-    }
-  }
-  parts[warp][lane] = sum + run;
+  parts[warp][lane] =
+      channel >= channels ? 0.0f : sum_of_runs(warp, rows, kWarps, [&](int64_t row) {
+        return load_value(dy + row * channels + channel);
+      });
   __syncthreads();
   if (warp != 0 || channel >= channels) return;
   float total = 0;

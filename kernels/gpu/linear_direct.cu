@@ -13,31 +13,6 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
 
-// The sum of value(i) for every step-th i < count; runs are summed apart, lest a long sum round
-// each value at its own size.
-template <class Value>
-__device__ __forceinline__ float sum_of_runs(int64_t first, int64_t count, int64_t step,
-                                             const Value& value) {
-  constexpr int kRun = 64;
-  float sum = 0, run = 0;
-  int length = 0;
-  for (int64_t i = first; i < count; i += step) {
-    run += value(i);
-    if (++length == kRun) {
-      sum += run;
-      run = 0;
-      length = 0;
-    }
-  }
-  return sum + run;
-}
-
-// The sum of value(i) for i < count, in every lane of a warp.
-template <class Value>
-__device__ __forceinline__ float sum_in_warp(int64_t count, const Value& value) {
-  return warp_sum(sum_of_runs(static_cast<int>(threadIdx.x) % 32, count, 32, value));
-}
-
 __device__ __forceinline__ int64_t warp_of(int64_t block) {
   return block * kWarps + static_cast<int>(threadIdx.x) / 32;
 }

@@ -2,6 +2,8 @@
 #pragma once
 #include <cuda_runtime_api.h>
 
+#include <cstdint>
+
 #include "kernels/portable.hpp"
 
 namespace gliograd::kernels {
@@ -11,6 +13,31 @@ template <class T>
 __device__ __forceinline__ T warp_sum(T v) {
   for (int with = 16; with > 0; with /= 2) v += __shfl_xor_sync(~0u, v, with);
   return v;
+}
+
+/// The sum of value(i) for every step-th i < count; runs are summed apart, lest a long sum round
+/// each value at its own size.
+template <class Value>
+__device__ __forceinline__ float sum_of_runs(int64_t first, int64_t count, int64_t step,
+                                             const Value& value) {
+  constexpr int kRun = 64;
+  float sum = 0, run = 0;
+  int length = 0;
+  for (int64_t i = first; i < count; i += step) {
+    run += value(i);
+    if (++length == kRun) {
+      sum += run;
+      run = 0;
+      length = 0;
+    }
+  }
+  return sum + run;
+}
+
+/// The sum of value(i) for i < count, in every lane of the warp that shares it.
+template <class Value>
+__device__ __forceinline__ float sum_in_warp(int64_t count, const Value& value) {
+  return warp_sum(sum_of_runs(static_cast<int>(threadIdx.x) % 32, count, 32, value));
 }
 
 /// The sum over a block in f64, in every thread. For one-dimensional blocks of kThreads; all of
