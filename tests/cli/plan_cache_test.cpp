@@ -42,7 +42,7 @@ TEST_CASE("plan cache: one file a GPU and its versions, under the user's cache f
     const Variable cache("XDG_CACHE_HOME", "/var/cache/me");
     CHECK(cli::plan_cache_path("NVIDIA H200", "9.19.0", "13.1.0", 13000) ==
           "/var/cache/me/gliograd/"
-          "plans-nvidia-h200-cudnn-9.19.0-cublaslt-13.1.0-driver-13000-v2.csv");
+          "plans-nvidia-h200-cudnn-9.19.0-cublaslt-13.1.0-driver-13000-v3.csv");
     const Variable off("GLIOGRAD_CACHE", "off");
     CHECK(cli::plan_cache_path("NVIDIA H200", "9.19.0", "13.1.0", 13000).empty());
   }
