@@ -71,7 +71,7 @@ Queue new_queue(int device) {
   return {new QueueState(stream, static_cast<unsigned*>(tickets), is_traced())};
 }
 void delete_queue(Queue queue) {
-  const cudaStream_t stream = stream_of(queue);
+  cudaStream_t stream = stream_of(queue);
   unsigned* const tickets = state_of(queue)->tickets;
   delete state_of(queue);  // first: its events lie on the stream
   const cudaError_t freed = cudaFree(tickets);
