@@ -4,11 +4,13 @@
 #include <cstdlib>
 #include <list>
 
+#include "data/readers/image.hpp"
+#include "engine/files/hdf5_message.hpp"
 #include "engine/files/worker.hpp"
 
 namespace gliograd::test {
 
-void serve_faulty_requests() {
+void serve_test_requests() {
   using Bytes = std::vector<uint8_t>;
   files::serve_requests({
       {"echo",
@@ -28,6 +30,8 @@ void serve_faulty_requests() {
          std::list<std::vector<char>> eaten;
          for (int i = 0; i < 1 << 14; ++i) eaten.emplace_back(1 << 20);
        }},
+      {"image", data::decode_image_request},
+      {"hdf5", files::decode_hdf5_request},
   });
 }
 

@@ -8,7 +8,7 @@
 
 int main(int argc, char** argv) {
   if (argc == 2 && std::strcmp(argv[1], "decode-worker") == 0) {
-    gliograd::test::serve_faulty_requests();
+    gliograd::test::serve_test_requests();
     return 0;
   }
   return doctest::Context(argc, argv).run();
