@@ -1,4 +1,5 @@
-// ReLU for ops that apply it to their own result on the way out. Only ops include this.
+// ReLU for ops that apply it to their own result on the way out (elementwise.cpp has it). Only ops
+// include this.
 #pragma once
 #include "engine/autograd/tape.hpp"
 #include "engine/tensor/tensor.hpp"

@@ -166,15 +166,6 @@ QueueState::QueueState(cudaStream_t made, unsigned* zeros, bool traced)
 }
 QueueState::~QueueState() = default;
 
-unsigned* tickets_of(Queue queue, int64_t wanted) {
-  if (queue.handle == nullptr) throw DeviceError("this kernel runs on a queue of its own alone");
-  if (wanted > kTickets) {
-    throw DeviceError("a launch of " + std::to_string(wanted) + " columns of blocks; at most " +
-                      std::to_string(kTickets));
-  }
-  return state_of(queue)->tickets;
-}
-
 LaunchScope::LaunchScope(Queue queue, const Launch& launch, const void* kernel)
     : state_(state_of(queue)) {
   nvtxRangePushA(launch.name);

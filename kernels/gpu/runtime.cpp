@@ -3,11 +3,22 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string>
 
 #include "kernels/gpu/check.hpp"
 #include "kernels/gpu/queue.hpp"
 
 namespace gliograd::kernels {
+
+unsigned* tickets_of(Queue queue, int64_t wanted) {
+  if (queue.handle == nullptr) throw DeviceError("this kernel runs on a queue of its own alone");
+  if (wanted > kTickets) {
+    throw DeviceError("a launch of " + std::to_string(wanted) + " columns of blocks; at most " +
+                      std::to_string(kTickets));
+  }
+  return state_of(queue)->tickets;
+}
+
 namespace {
 
 cudaEvent_t event_of(Event event) { return static_cast<cudaEvent_t>(event.handle); }
